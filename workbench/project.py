@@ -1,0 +1,175 @@
+"""The project file `workbench.toml` as one validated object; problems name their line. Read by every interface and notebook."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from workbench.errors import ProjectInvalid, did_you_mean
+
+__all__ = ["Columns", "Dataset", "Fairness", "Monitoring", "Project", "Serving", "Task", "Training", "read_project"]
+
+Task = Literal["binary", "multiclass", "regression"]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A table of workbench.toml: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(Section):
+    """What each column is. A column listed nowhere breaks the contract; `ignored` says why it is not learned from."""
+
+    number: tuple[str, ...] = ()
+    category: tuple[str, ...] = ()
+    ignored: dict[str, str] = {}
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns a model may learn from, numbers first."""
+        return self.number + self.category
+
+
+class Dataset(Section):
+    """Where the rows come from, what is predicted, and which columns describe people."""
+
+    source: str
+    owner: str
+    zone: Identifier = "local"
+    purpose: str = "experimentation"
+    target: str
+    task: Task
+    positive: str | None = None
+    entity: str | None = None
+    time: str | None = None
+    sensitive: tuple[str, ...] = ()
+    columns: Columns
+
+    @model_validator(mode="after")
+    def consistent(self) -> Dataset:
+        """The target is not a feature, no column is two things, and a binary task names its positive class."""
+        features = self.columns.features
+        if self.target in features:
+            raise ValueError(f"the target {self.target!r} is also listed as a feature")
+        twice = sorted({name for name in features if features.count(name) > 1 or name in self.columns.ignored})
+        if twice:
+            raise ValueError(f"listed twice under columns: {', '.join(twice)}")
+        if not features:
+            raise ValueError("no feature columns are left to learn from")
+        if self.task == "binary" and self.positive is None:
+            raise ValueError("a binary task needs `positive`: the target's value that the model predicts")
+        return self
+
+
+class Training(Section):
+    """Which notebooks compete, and how they are measured."""
+
+    candidates: tuple[str, ...] = ("02_train_linear", "02_train_boosted", "02_train_network")
+    metric: str | None = None
+    holdout: Share = 0.2
+    folds: int = Field(default=5, ge=2, le=20)
+    seed: int = 0
+
+
+class Fairness(Section):
+    """The fairness policy: metric, limit, confidence, smallest group. `favourable` is the outcome people want to get."""
+
+    metric: Literal["selection_rate", "true_positive_rate", "false_positive_rate", "accuracy", "mean_absolute_error"]
+    limit: Share = 0.8
+    confidence: Share = 0.95
+    minimum_group_size: int = Field(default=50, ge=1)
+    intersections: bool = True
+    favourable: str | None = None
+
+
+class Serving(Section):
+    """The served model's name, where it listens, and how much one request may ask."""
+
+    name: Identifier
+    host: str = "127.0.0.1"
+    port: int = Field(default=3000, ge=0, le=65535)
+    max_rows: int = Field(default=1000, ge=1)
+    max_body_bytes: int = Field(default=1_000_000, ge=1024)
+
+
+class Monitoring(Section):
+    """When a difference counts as drift: adjusted p below `alpha` and population stability index above `floor`."""
+
+    alpha: Share = 0.01
+    floor: float = Field(default=0.02, ge=0)
+    minimum_rows: int = Field(default=200, ge=1)
+
+
+class Project(Section):
+    """The whole of workbench.toml."""
+
+    name: Identifier
+    dataset: Dataset
+    training: Training = Training()
+    fairness: Fairness
+    serving: Serving
+    monitoring: Monitoring = Monitoring()
+
+
+def read_project(path: Path) -> Project:
+    """Reads and validates workbench.toml.
+
+    Raises:
+        ProjectInvalid: not TOML, or a key is unknown, missing or out of range; each problem names its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return Project.model_validate(tomllib.loads(text))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ProjectInvalid(f"{path.name} cannot be read: {error}", hint=f"Mend {path}.") from error
+    except ValidationError as error:
+        problems = [_problem(text, detail) for detail in error.errors()]
+        raise ProjectInvalid(
+            f"{path.name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+            problems=problems,
+            hint=f"Mend {path}.",
+        ) from error
+
+
+def _problem(text: str, detail: Any) -> str:
+    location = tuple(str(part) for part in detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message = f"unknown key; {did_you_mean(location[-1], _siblings(location))}"
+    return f"line {_line(text, location)}: {'.'.join(location) or 'project'}: {message}"
+
+
+def _siblings(location: tuple[str, ...]) -> list[str]:
+    model: type[BaseModel] = Project
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _line(text: str, location: tuple[str, ...]) -> int:
+    """The line of the deepest part of `location` that the file spells out (tomllib keeps no positions)."""
+    table: tuple[str, ...] = ()
+    best, depth = 1, -1
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[([^\[\]]+)\]", line)
+        key = re.match(r"\s*(?:\"([^\"]+)\"|([\w-]+))\s*=", line)
+        if header:
+            table = tuple(part.strip().strip('"') for part in header[1].split("."))
+            here = table
+        elif key:
+            here = (*table, key[1] or key[2])
+        else:
+            continue
+        if len(here) > depth and here == location[: len(here)]:
+            best, depth = number, len(here)
+    return best

@@ -1,0 +1,238 @@
+"""The records of the journey, in its order: frozen, append-only, each naming its parent. Trace, lineage and audit are views of them.
+
+Written by `store.records`, read by every interface; bodies are plain JSON.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+__all__ = [
+    "KINDS",
+    "Acceptance",
+    "BentoBuild",
+    "Candidate",
+    "DatasetVersion",
+    "Deployment",
+    "Estimate",
+    "FairnessReview",
+    "GroupAssessment",
+    "ModelVersion",
+    "MonitoringReport",
+    "NotebookRun",
+    "PreparedData",
+    "Record",
+    "Saved",
+    "Verdict",
+    "body_of",
+    "new_id",
+    "now",
+]
+
+Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def new_id(kind: str) -> str:
+    """A fresh identifier such as `candidate-0k3v9x2m7q1d`: sortable by time within a kind, unguessable at its end."""
+    clock = int(time.time() * 1000)
+    return f"{kind}-{clock:011x}{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """A value that a notebook saved: its bytes lie in the object store under `digest` (sha256)."""
+
+    name: str
+    format: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A number with its confidence interval; `low` and `high` are None where no interval can be given."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookRun:
+    """Which notebook ran: its name, the digest of its source, the digest of the executed file, seconds taken."""
+
+    name: str
+    source: str
+    executed: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What every record carries: who, when, where, from which code, and which record it follows from."""
+
+    kind: ClassVar[str]
+    id: str
+    parent: str | None
+    run: str | None = None
+    actor: str
+    at: str = field(default_factory=now)
+    zone: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVersion(Record):
+    """The exact rows a journey starts from: `digest` names their bytes in the object store."""
+
+    kind: ClassVar[str] = "dataset"
+    name: str
+    source: str
+    digest: str
+    rows: int
+    columns: Mapping[str, str]
+    owner: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedData(Record):
+    """Rows that met the data contract, split for training and for an honest test."""
+
+    kind: ClassVar[str] = "prepared"
+    notebook: NotebookRun
+    parameters: Mapping[str, Any]
+    saved: Mapping[str, Saved]
+    contract: Mapping[str, Any]
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate(Record):
+    """One trained model with its measured quality: cross-validation on the training rows, and the holdout."""
+
+    kind: ClassVar[str] = "candidate"
+    name: str
+    notebook: NotebookRun
+    parameters: Mapping[str, Any]
+    saved: Mapping[str, Saved]
+    metrics: Mapping[str, Estimate]
+    cross_validation: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupAssessment:
+    """One group under one fairness metric: its rate, the ratio to the reference group with bounds, and what follows."""
+
+    attribute: str
+    group: str
+    rows: int
+    rate: Estimate
+    ratio: Estimate
+    verdict: Verdict
+    rows_needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FairnessReview(Record):
+    """The three-state verdict on one candidate, with its reasons and every group that was assessed."""
+
+    kind: ClassVar[str] = "review"
+    notebook: NotebookRun
+    parameters: Mapping[str, Any]
+    saved: Mapping[str, Saved]
+    metric: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    groups: tuple[GroupAssessment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion(Record):
+    """The outcome of choosing: a winner, a winner that waits for a person, or nobody. Its parent is the winner's review."""
+
+    kind: ClassVar[str] = "model"
+    notebook: NotebookRun
+    parameters: Mapping[str, Any]
+    saved: Mapping[str, Saved]
+    state: Literal["chosen", "waiting", "none"]
+    candidate: str | None
+    metric: str
+    reasons: tuple[str, ...]
+    ranking: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance(Record):
+    """A person accepted a model whose review was INCONCLUSIVE, and said why."""
+
+    kind: ClassVar[str] = "acceptance"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BentoBuild(Record):
+    """A packaged model: the tags in BentoML's stores, the digest of its files, and the proof that it predicts the same."""
+
+    kind: ClassVar[str] = "bento"
+    tag: str
+    model_tag: str
+    digest: str
+    format: Literal["onnx", "skops"]
+    parity: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment(Record):
+    """A bento that was started to answer requests, and the folder of its prediction log."""
+
+    kind: ClassVar[str] = "deployment"
+    url: str
+    predictions: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringReport(Record):
+    """One window of served predictions compared with the training reference."""
+
+    kind: ClassVar[str] = "report"
+    notebook: NotebookRun
+    parameters: Mapping[str, Any]
+    saved: Mapping[str, Saved]
+    window: Mapping[str, Any]
+    schema: tuple[str, ...]
+    drifted: tuple[str, ...]
+    features: tuple[Mapping[str, Any], ...]
+
+
+KINDS: Mapping[str, type[Record]] = {
+    record.kind: record
+    for record in (
+        DatasetVersion,
+        PreparedData,
+        Candidate,
+        FairnessReview,
+        ModelVersion,
+        Acceptance,
+        BentoBuild,
+        Deployment,
+        MonitoringReport,
+    )
+}
+
+_COMMON = frozenset(common.name for common in fields(Record))
+
+
+def body_of(kind: type[Record]) -> tuple[str, ...]:
+    """The names of the fields that are a record's own, beyond those every record carries."""
+    return tuple(own.name for own in fields(kind) if own.name not in _COMMON)

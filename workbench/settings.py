@@ -1,0 +1,122 @@
+"""Where a project keeps its files, who acts, and the environment every entry point must set. Every other package asks here."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.errors import NotFound
+
+__all__ = ["PROJECT_FILE", "Layout", "actor", "environment", "find_project", "revision"]
+
+PROJECT_FILE = "workbench.toml"
+
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "1",
+    "BENTOML_DO_NOT_TRACK": "1",
+    "METAFLOW_DISABLE_TELEMETRY": "1",
+    "ITERATIVE_DO_NOT_TRACK": "1",
+    "EVIDENTLY_DISABLE_TELEMETRY": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The files of one project: what people edit at the root, what the workbench writes under `.workbench`."""
+
+    root: Path
+
+    @property
+    def project_file(self) -> Path:
+        return self.root / PROJECT_FILE
+
+    @property
+    def notebooks(self) -> Path:
+        return self.root / "notebooks"
+
+    @property
+    def flows(self) -> Path:
+        return self.root / "flows"
+
+    @property
+    def state(self) -> Path:
+        return self.root / ".workbench"
+
+    @property
+    def objects(self) -> Path:
+        return self.state / "objects"
+
+    @property
+    def runs(self) -> Path:
+        return self.state / "runs"
+
+    @property
+    def drafts(self) -> Path:
+        return self.state / "drafts"
+
+    @property
+    def predictions(self) -> Path:
+        return self.state / "predictions"
+
+    @property
+    def database_url(self) -> str:
+        """`WORKBENCH_DATABASE_URL` (a team's PostgreSQL), else the project's own SQLite file."""
+        return os.environ.get("WORKBENCH_DATABASE_URL") or f"sqlite:///{self.state / 'control.db'}"
+
+
+def find_project(start: Path | None = None) -> Layout:
+    """The project that holds `start` (default: the working directory), found by walking up to workbench.toml.
+
+    Raises:
+        NotFound: no parent folder holds a workbench.toml.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return Layout(root=folder)
+    raise NotFound(
+        f"no {PROJECT_FILE} in {here} or above it",
+        hint="Change into a project, or make one: workbench init NAME --example credit",
+    )
+
+
+def actor() -> str:
+    """The name under which records are written: `WORKBENCH_ACTOR`, else the operating system's user."""
+    return os.environ.get("WORKBENCH_ACTOR") or getpass.getuser()
+
+
+def environment(layout: Layout) -> dict[str, str]:
+    """Environment variables for every process started for a project: telemetry off, this interpreter first,
+    Metaflow's store and nbconvert's templates where they belong."""
+    scripts = str(Path(sys.executable).parent)
+    inherited = dict(os.environ)
+    user = re.sub(r"[^a-z0-9-]", "-", actor().lower())
+    return {
+        **inherited,
+        **TELEMETRY_OFF,
+        "PATH": os.pathsep.join([scripts, inherited.get("PATH", "")]),
+        "METAFLOW_USER": "workbench" if user == "root" else user,
+        "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(layout.root),
+        "METAFLOW_DEFAULT_DATASTORE": inherited.get("METAFLOW_DEFAULT_DATASTORE", "local"),
+        "METAFLOW_DEFAULT_METADATA": inherited.get("METAFLOW_DEFAULT_METADATA", "local"),
+        "METAFLOW_HOME": str(layout.state / "metaflow"),
+        "JUPYTER_PATH": os.pathsep.join(
+            filter(None, [str(Path(sys.prefix) / "share" / "jupyter"), inherited.get("JUPYTER_PATH")])
+        ),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+def revision(folder: Path) -> str:
+    """The git commit that holds `folder`, with `+` when files differ from it, or `unversioned`."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return "unversioned"
+    return done.stdout.strip() if done.returncode == 0 else "unversioned"

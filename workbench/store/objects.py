@@ -1,0 +1,98 @@
+"""Content-addressed files: what a notebook saved or a dataset held, under its sha256. Written once, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.errors import NotFound
+
+__all__ = ["Objects", "digest_of", "replace_file"]
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".writing-")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    with temporary.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(target)
+    _sync_folder(target.parent)
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Writes a file so that a reader, or a crash at any moment, sees the old content or the new one, never a part."""
+    with _temporary(target.parent) as temporary:
+        temporary.write_bytes(content)
+        _publish(temporary, target)
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The object store of one project, in the folder `root`."""
+
+    root: Path
+
+    def _place(self, digest: str) -> Path:
+        return self.root / digest[:2] / digest
+
+    def write(self, fill: Callable[[Path], object]) -> tuple[str, int]:
+        """Stores the file that `fill(path)` writes.
+
+        Returns:
+            The digest and the size in bytes. Storing the same bytes twice keeps one file.
+        """
+        with _temporary(self.root) as temporary:
+            fill(temporary)
+            digest, size = digest_of(temporary), temporary.stat().st_size
+            target = self._place(digest)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                _publish(temporary, target)
+                target.chmod(0o444)
+            return digest, size
+
+    def write_bytes(self, content: bytes) -> tuple[str, int]:
+        """Stores bytes; returns their digest and size."""
+        return self.write(lambda path: path.write_bytes(content))
+
+    def path(self, digest: str) -> Path:
+        """The file of a digest.
+
+        Raises:
+            NotFound: no object has this digest.
+        """
+        place = self._place(digest)
+        if not place.is_file():
+            raise NotFound(
+                f"no object {digest[:12]}… in {self.root}",
+                hint="Its file was removed by hand; restore .workbench/objects from a backup, or run again.",
+            )
+        return place

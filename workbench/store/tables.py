@@ -1,0 +1,88 @@
+"""The control database's tables and the invariants that live in them: records and audit are append-only, a run ends once."""
+
+from __future__ import annotations
+
+from sqlalchemy import DDL, CheckConstraint, Column, ForeignKey, Index, Integer, MetaData, Table, Text, event
+
+from workbench.records import KINDS
+
+__all__ = ["audit", "metadata", "records", "runs"]
+
+RUN_STATES = ("running", "succeeded", "failed")
+
+metadata = MetaData()
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+records = Table(
+    "records",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("parent", Text, ForeignKey("records.id")),
+    Column("run", Text, ForeignKey("runs.id")),
+    Column("actor", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    _one_of("kind", tuple(KINDS)),
+    CheckConstraint("(parent IS NULL) = (kind = 'dataset')", name="chain_starts_at_dataset"),
+)
+Index("records_by_parent", records.c.parent)
+Index("records_by_run", records.c.run)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("flow", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("started", Text, nullable=False),
+    Column("finished", Text),
+    Column("process", Integer, nullable=False),
+    Column("process_started", Text, nullable=False),
+    Column("reason", Text),
+    _one_of("state", RUN_STATES),
+    CheckConstraint("(state = 'running') = (finished IS NULL)", name="finished_when_ended"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+)
+
+
+def _append_only(table: Table) -> None:
+    for verb in ("UPDATE", "DELETE"):
+        name = f"{table.name}_no_{verb.lower()}"
+        sqlite = DDL(
+            f"CREATE TRIGGER IF NOT EXISTS {name} BEFORE {verb} ON {table.name} "
+            f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only'); END"
+        )
+        event.listen(table, "after_create", sqlite.execute_if(dialect="sqlite"))
+    function = DDL(
+        f"CREATE OR REPLACE FUNCTION {table.name}_append_only() RETURNS trigger AS "
+        f"'BEGIN RAISE EXCEPTION ''{table.name} is append-only''; END' LANGUAGE plpgsql"
+    )
+    trigger = DDL(
+        f"CREATE TRIGGER {table.name}_append_only BEFORE UPDATE OR DELETE ON {table.name} "
+        f"FOR EACH ROW EXECUTE FUNCTION {table.name}_append_only()"
+    )
+    for statement in (function, trigger):
+        event.listen(table, "after_create", statement.execute_if(dialect="postgresql"))
+
+
+_append_only(records)
+_append_only(audit)
