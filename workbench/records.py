@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 __all__ = [
+    "HOPS",
     "KINDS",
     "Acceptance",
     "BentoBuild",
@@ -32,6 +33,7 @@ __all__ = [
     "body_of",
     "new_id",
     "now",
+    "outcome_of",
 ]
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -190,6 +192,7 @@ class BentoBuild(Record):
     digest: str
     format: Literal["onnx", "skops"]
     parity: Mapping[str, Any]
+    fallback_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +233,23 @@ KINDS: Mapping[str, type[Record]] = {
     )
 }
 
+HOPS: Mapping[str, type[Record]] = {
+    "prepare": PreparedData,
+    "train": Candidate,
+    "review": FairnessReview,
+    "choose": ModelVersion,
+    "watch": MonitoringReport,
+}
+"""The record that each notebook hop writes when its notebook succeeds."""
+
 _COMMON = frozenset(common.name for common in fields(Record))
 
 
 def body_of(kind: type[Record]) -> tuple[str, ...]:
     """The names of the fields that are a record's own, beyond those every record carries."""
     return tuple(own.name for own in fields(kind) if own.name not in _COMMON)
+
+
+def outcome_of(kind: type[Record]) -> tuple[str, ...]:
+    """The names of the fields that a notebook itself records; the runner adds the evidence of the run."""
+    return tuple(name for name in body_of(kind) if name not in ("name", "notebook", "parameters", "saved"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workbench.errors import NotFound
 
-__all__ = ["PROJECT_FILE", "Layout", "actor", "environment", "find_project", "revision"]
+__all__ = ["PROJECT_FILE", "TELEMETRY_OFF", "Layout", "actor", "environment", "find_project", "revision", "templates"]
 
 PROJECT_FILE = "workbench.toml"
 
@@ -62,6 +62,10 @@ class Layout:
     @property
     def predictions(self) -> Path:
         return self.state / "predictions"
+
+    @property
+    def reports(self) -> Path:
+        return self.state / "reports"
 
     @property
     def database_url(self) -> str:
@@ -120,3 +124,10 @@ def revision(folder: Path) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unversioned"
     return done.stdout.strip() if done.returncode == 0 else "unversioned"
+
+
+def templates(name: str) -> Path:
+    """The folder of templates `name` (notebooks, flows, bentos): beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parent
+    shipped = package / "templates" / name
+    return shipped if shipped.is_dir() else package.parent / name

@@ -113,7 +113,7 @@ class Control:
         """
         body = {name: getattr(record, name) for name in body_of(type(record))}
         row = {name: getattr(record, name) for name in ("id", "parent", "run", "actor", "at", "zone", "revision")}
-        row |= {"kind": record.kind, "body": json.dumps(msgspec.to_builtins(body), allow_nan=False, sort_keys=True)}
+        row |= {"kind": record.kind, "body": json.dumps(msgspec.to_builtins(body), allow_nan=False)}
         if self.find(record.id) is not None:
             return
         with self.write(actor=record.actor, action=f"add {record.kind}", subject=record.id) as connection:

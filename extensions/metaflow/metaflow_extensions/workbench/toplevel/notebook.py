@@ -1,0 +1,102 @@
+"""`@notebook`: runs a notebook inside a Metaflow step. Flows import it by `from metaflow import notebook`.
+
+    @notebook("01_prepare.ipynb")
+    @step
+    def prepare(self):
+        self.next(self.train, foreach="candidates")
+
+The step fails when the notebook fails. What the notebook saved is there as `self.saved` and as attributes of the step, the
+id of its record as `self.record`, and the executed notebook as `self.executed_notebook` with a card, also after a failure.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from metaflow import StepMutator, UserStepDecorator
+from metaflow.exception import MetaflowException
+
+from workbench.errors import WorkbenchError
+from workbench.settings import TELEMETRY_OFF, find_project
+
+__all__ = ["notebook"]
+
+__mf_promote_submodules__: list[str] = []
+
+os.environ.update(TELEMETRY_OFF)
+if getpass.getuser() == "root":
+    os.environ.setdefault("METAFLOW_USER", "workbench")  # Metaflow refuses the name root
+
+
+class NotebookStepFailed(MetaflowException):
+    """What Metaflow prints in two lines instead of its own traceback."""
+
+    headline = "Notebook step failed"
+
+
+class notebook(StepMutator, UserStepDecorator):  # noqa: N801 - decorators are lower case in Metaflow
+    """Runs `path` (in the project's `notebooks` folder) before the step's body.
+
+    Args:
+        path: the notebook's file name.
+        from_item: take the notebook from the foreach item instead.
+        hop: the word of the journey; the step's own name by default.
+    """
+
+    def init(self, path: str | None = None, *, from_item: bool = False, hop: str | None = None) -> None:
+        """Metaflow calls this instead of `__init__`."""
+        self.path, self.from_item, self.hop = path, from_item, hop
+
+    def mutate(self, mutable_step: Any) -> None:
+        """Attaches the card that shows the executed notebook."""
+        options = {"type": "workbench_notebook", "id": "notebook"}
+        mutable_step.add_decorator("card", deco_kwargs=options, duplicates=mutable_step.IGNORE)
+
+    def add_to_package(self) -> Iterator[tuple[str, str, Any]]:
+        """Ships the notebooks and the project file with the code when the flow runs elsewhere."""
+        from metaflow.packaging_sys import ContentType
+
+        layout = find_project()
+        for source in (*sorted(layout.notebooks.glob("*.ipynb")), layout.project_file):
+            yield str(source), str(source.relative_to(layout.root)), ContentType.USER_CONTENT
+
+    def pre_step(self, step_name: str, flow: Any, inputs: Any | None = None) -> None:
+        """Runs the notebook; a failure is raised after its evidence was stored, and fails the step."""
+        from metaflow import current
+
+        from workbench.orchestration.hops import Hop, run_hop
+
+        joined = None if inputs is None else [branch.record for branch in inputs]
+        upstream = flow if inputs is None else next(iter(inputs))
+        name = flow.input if self.from_item else self.path
+        hop = Hop(
+            name=self.hop or step_name,
+            notebook=name if name.endswith(".ipynb") else f"{name}.ipynb",
+            run=f"{current.flow_name.removesuffix('Flow').lower()}-{current.run_id}",
+            task=f"{step_name}-{current.task_id}-{current.retry_count}",
+            parent=getattr(upstream, "record", None),
+            joined=joined,
+            saved=getattr(upstream, "saved", {}),
+            parameters=dict(flow.parameters),
+        )
+        try:
+            result = run_hop(hop)
+        except WorkbenchError as error:
+            raise NotebookStepFailed(str(error)) from error
+        finally:
+            executed = Path(hop.folder / hop.notebook)
+            flow.executed_notebook = executed.read_text() if executed.exists() else None
+        _attach(flow, result.record, {**hop.saved, **result.saved}, result.values)
+
+
+def _attach(flow: Any, record: str, saved: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    taken = sorted(name for name in values if hasattr(type(flow), name))
+    if taken:
+        raise NotebookStepFailed(f"the notebook saved {', '.join(taken)}, which the flow already uses as a name; rename it there")
+    flow.record, flow.saved = record, saved
+    for name, value in values.items():
+        setattr(flow, name, value)

@@ -1,0 +1,37 @@
+"""What holds for every test: nothing leaves the machine, nothing is written outside a temporary folder, plots need no screen."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from workbench.settings import TELEMETRY_OFF
+
+ROOT = Path(__file__).parents[1]
+HOMES = ("BENTOML_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "METAFLOW_HOME", "MPLCONFIGDIR")
+
+scratch = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Sets the environment before any test module is collected, since frameworks read theirs when they are imported."""
+    config.stash[scratch] = tempfile.TemporaryDirectory(prefix="workbench-tests-", ignore_cleanup_errors=True)
+    folder = Path(config.stash[scratch].name)
+    os.environ.update(TELEMETRY_OFF)
+    os.environ.update({name: str(folder / name.lower()) for name in HOMES})
+    os.environ.update(WORKBENCH_ACTOR="tester", METAFLOW_USER="tester", MPLBACKEND="Agg", PYDEVD_DISABLE_FILE_VALIDATION="1")
+    os.environ.pop("WORKBENCH_DATABASE_URL", None)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes what the frameworks wrote."""
+    config.stash[scratch].cleanup()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT

@@ -1,0 +1,287 @@
+"""The commands themselves. Heavy packages are imported inside the command that needs them, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.output import console, errors, print_error, print_json, print_table
+from workbench.errors import BadInput, WorkbenchError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="workbench",
+    help="From a data file to a served, monitored model, in notebooks.",
+    epilog="Start with: workbench init NAME --example credit, then: workbench run",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="List model versions, or accept one that waits for a person.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def main() -> None:
+    """Runs the command line; every error becomes a message and an exit code, never a traceback."""
+    arguments = _joined(sys.argv[1:])
+    try:
+        app(args=arguments, prog_name="workbench")
+    except WorkbenchError as error:
+        print_error(error, as_json="--json" in arguments)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing is left running")
+        sys.exit(130)
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`-p NAME VALUE`, as papermill's users write it, becomes `-p NAME=VALUE`."""
+    joined: list[str] = []
+    waiting = iter(arguments)
+    for word in waiting:
+        joined.append(word)
+        if word in ("-p", "--parameter"):
+            name = next(waiting, None)
+            value = next(waiting, None) if name is not None and "=" not in name else None
+            joined += [] if name is None else [name if value is None else f"{name}={value}"]
+    return joined
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The project's name and folder.")],
+    data: Annotated[Path | None, typer.Option(help="A CSV or Parquet file.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    sensitive: Annotated[str, typer.Option(help="Columns that describe people, as A,B.")] = "",
+    entity: Annotated[str | None, typer.Option(help="The column that names whom a row is about.")] = None,
+    time: Annotated[str | None, typer.Option(help="The column that says when a row was true.")] = None,
+    example: Annotated[str | None, typer.Option(help="Start from a data set that ships with the workbench: credit.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a project from a data file: workbench.toml, notebooks and flows."""
+    from workbench.orchestration.projects import init_example, init_project
+
+    if example is not None:
+        made = init_example(Path(name), example)
+    elif data is None or target is None:
+        raise BadInput(
+            "init needs --data FILE and --target COLUMN, or --example NAME",
+            hint="For example: workbench init credit --example credit",
+        )
+    else:
+        columns = tuple(column.strip() for column in sensitive.split(",") if column.strip())
+        made = init_project(Path(name), data=data, target=target, sensitive=columns, entity=entity, time=time)
+    if json:
+        print_json({"folder": str(made.folder), "dataset": made.dataset, "notes": list(made.notes)})
+        return
+    for note in made.notes:
+        console.print(f"  {note}", markup=False)
+    console.print(f"[green]✓[/] {made.folder} is a project on dataset version {made.dataset}")
+    console.print(f"[cyan]next[/]  cd {made.folder} && workbench run        (or look first: workbench lab)")
+
+
+@app.command()
+def run(
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="A notebook parameter; repeatable.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Steps that may run at once.")] = 2,
+    json: Json = False,
+) -> None:
+    """Run the experiment: prepare, train every candidate, review, choose, package."""
+    from workbench.cli.journey import print_journey
+    from workbench.cli.progress import RunProgress
+    from workbench.orchestration.projects import run_experiment
+    from workbench.settings import find_project
+
+    layout = find_project()
+    with RunProgress(quiet=json) as progress:
+        run_id = run_experiment(layout, _pairs(parameter or ()), workers=workers, on_event=progress)
+    print_journey(layout, run_id, seconds=progress.seconds(), as_json=json)
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` texts as a mapping."""
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadInput(f"-p was given {text!r}, expected NAME VALUE", hint="For example: -p learning_rate 0.05")
+        pairs[name] = value
+    return pairs
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 20,
+    json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    from workbench.settings import find_project
+    from workbench.store import open_control
+
+    control = open_control(find_project())
+    listed = control.runs(limit=limit)
+    if json:
+        import msgspec
+
+        print_json(msgspec.to_builtins(listed))
+    elif not listed:
+        console.print("no runs yet. [cyan]next[/]  workbench run")
+    else:
+        print_table(
+            ("id", "state", "started", "finished", "by", "reason"),
+            [(r.id, r.state, r.started[:19], (r.finished or "")[:19], r.actor, r.reason or "") for r in listed],
+        )
+
+
+@models_app.callback()
+def models(context: typer.Context, json: Json = False) -> None:
+    """List model versions, newest first."""
+    if context.invoked_subcommand is None:
+        from workbench.cli.journey import print_models
+        from workbench.settings import find_project
+
+        print_models(find_project(), as_json=json)
+
+
+@models_app.command("accept")
+def accept(
+    model: Annotated[str, typer.Argument(help="The id of a model version that waits for a person.")],
+    reason: Annotated[str, typer.Option(help="Why it may be packaged although its review was INCONCLUSIVE.")],
+    json: Json = False,
+) -> None:
+    """Accept a model whose fairness review was INCONCLUSIVE, and say why."""
+    from workbench.orchestration.packaging import accept_model
+    from workbench.orchestration.projects import find_model
+    from workbench.settings import find_project
+    from workbench.store import open_control
+
+    control = open_control(find_project())
+    acceptance = accept_model(find_model(model, control), control, reason=reason)
+    if json:
+        print_json({"acceptance": acceptance.id, "model": acceptance.parent})
+    else:
+        console.print(f"[green]✓[/] {acceptance.id} accepts {acceptance.parent}")
+        console.print(f"[cyan]next[/]  workbench package {acceptance.parent}")
+
+
+@app.command()
+def package(
+    model: Annotated[str | None, typer.Argument(help="A model version's id; the newest by default.")] = None,
+    json: Json = False,
+) -> None:
+    """Build the bento of a model version, with a proof that it predicts the same."""
+    from workbench.orchestration.packaging import package_model
+    from workbench.orchestration.projects import find_model
+    from workbench.settings import find_project
+    from workbench.store import Objects, open_control
+
+    layout = find_project()
+    control = open_control(layout)
+    build = package_model(find_model(model, control), layout, control, Objects(layout.objects))
+    if json:
+        print_json({"bento": build.id, "tag": build.tag, "digest": build.digest, "format": build.format})
+    else:
+        console.print(f"[green]✓[/] {build.tag} ({build.format}), record {build.id}")
+        console.print("[cyan]next[/]  workbench serve")
+
+
+@app.command()
+def serve(
+    tag: Annotated[str | None, typer.Argument(help="A bento's tag; the newest of this project by default.")] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on; loopback only, for now.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = None,
+    json: Json = False,
+) -> None:
+    """Serve a bento until Ctrl-C, logging every prediction."""
+    from workbench.orchestration.deployment import deployed
+    from workbench.settings import find_project
+
+    with deployed(find_project(), tag=tag, host=host, port=port) as live:
+        if json:
+            print_json({"deployment": live.deployment.id, "url": live.url, "tag": live.tag})
+            sys.stdout.flush()
+        else:
+            console.print(f"[green]✓[/] {live.tag} answers at {live.url}  ({live.deployment.id})")
+            console.print(f"      try it: curl -s {live.url}/predict -H 'Content-Type: application/json' -d '{live.example}'")
+            console.print("      Ctrl-C stops it")
+        live.wait()
+
+
+@app.command()
+def watch(
+    rows: Annotated[int | None, typer.Option(min=1, help="Judge the latest ROWS predictions.")] = None,
+    since: Annotated[str | None, typer.Option(help="Judge predictions from this time on (ISO 8601).")] = None,
+    json: Json = False,
+) -> None:
+    """Compare what was served with what the model was trained on."""
+    from workbench.cli.journey import print_report
+    from workbench.cli.progress import RunProgress
+    from workbench.orchestration.projects import run_watch
+    from workbench.settings import find_project
+
+    layout = find_project()
+    with RunProgress(quiet=json) as progress:
+        run_id = run_watch(layout, rows=rows, since=since, on_event=progress)
+    print_report(layout, run_id, as_json=json)
+
+
+@app.command()
+def trace(
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="A record's, run's or served request's id.")],
+    json: Json = False,
+) -> None:
+    """Show where an id came from and what it led to."""
+    from workbench.cli.journey import print_trace
+    from workbench.settings import find_project
+
+    print_trace(find_project(), wanted, as_json=json)
+
+
+@app.command()
+def lab(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    json: Json = False,
+) -> None:
+    """Open the project in JupyterLab."""
+    from workbench.settings import environment, find_project
+
+    layout = find_project()
+    config = Path(__file__).with_name("lab_config.py")
+    command = [sys.executable, "-m", "jupyterlab", f"--config={config}", f"--ServerApp.port={port}"]
+    command += [f"--ServerApp.root_dir={layout.root}", *([] if browser else ["--no-browser"])]
+    if json:
+        print_json({"command": command})
+        sys.stdout.flush()
+    os.chdir(layout.root)
+    os.execve(command[0], command, environment(layout))  # noqa: S606 - JupyterLab takes this process's place
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the demo project goes.")] = Path("demo"),
+    requests: Annotated[int, typer.Option(min=400, help="How many predictions to ask for.")] = 2000,
+    json: Json = False,
+) -> None:
+    """Walk the whole journey on real data: run, serve, predict, watch a drift."""
+    from workbench.cli.demo import run_demo
+
+    run_demo(folder, requests=requests, as_json=json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Tell what is missing, and how to get it."""
+    from workbench.cli.doctor import print_health
+
+    print_health(as_json=json)

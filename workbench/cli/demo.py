@@ -1,0 +1,143 @@
+"""`workbench demo`: the whole journey on the credit example, by the same functions that the commands call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+from rich.markup import escape
+
+from workbench.cli.output import console, errors, print_json, print_table
+from workbench.cli.progress import RunProgress
+from workbench.errors import BadInput, RunFailed
+from workbench.orchestration.deployment import deployed
+from workbench.orchestration.projects import init_example, run_experiment, run_watch
+from workbench.cli.traffic import ask, natural_rows, shifted_rows
+from workbench.orchestration.tracing import describe
+from workbench.project import read_project
+from workbench.records import MonitoringReport, Record, now
+from workbench.settings import PROJECT_FILE, Layout
+from workbench.store import open_control
+
+__all__ = ["run_demo"]
+
+HOPS = {
+    "dataset": "dataset",
+    "prepared": "prepare",
+    "candidate": "train",
+    "review": "review",
+    "model": "choose",
+    "bento": "package",
+    "deployment": "release",
+    "report": "watch",
+}
+
+
+class _Clock:
+    """How long each part of the demo took, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, part: str) -> Iterator[None]:
+        """Adds the time inside the block to `part`."""
+        started = time.perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
+
+
+def run_demo(folder: Path, *, requests: int, as_json: bool) -> None:
+    """Makes a project, runs the experiment, serves the bento, sends requests, finds the drift, and prints the journey.
+
+    Args:
+        folder: where the project goes; one left by an earlier demo is used again.
+        requests: how many predictions to ask for: half from the natural test rows, half from a shifted population.
+        as_json: print one JSON document.
+
+    Raises:
+        BadInput: the folder holds something else.
+        RunFailed: a hop failed, or the watch did not tell calm from drift.
+    """
+    clock, began = _Clock(), now()
+    layout = _project(folder, clock)
+    with clock.time("run"), _said("the experiment: prepare, train three candidates, review, choose, package"):
+        with RunProgress(quiet=as_json) as progress:
+            run = run_experiment(layout, {}, on_event=progress)
+        clock.seconds |= progress.seconds()
+    calm, drifted, request = _serve_and_watch(layout, requests, clock, as_json=as_json)
+    control = open_control(layout)
+    records = [record for record in control.all() if record.run == run or record.at >= began]
+    reports = [record for record in records if isinstance(record, MonitoringReport)]
+    dataset = control.all(kind="dataset")[-1]
+    journey = [dataset, *(record for record in records if record.id != dataset.id)]
+    _print(layout, journey, clock, request, as_json=as_json)
+    by_run = {report.run: report for report in reports}
+    if by_run[calm].drifted or by_run[calm].schema or not by_run[drifted].drifted:
+        raise RunFailed(
+            f"the watch saw {len(by_run[calm].drifted)} drifted features in calm requests and "
+            f"{len(by_run[drifted].drifted)} in shifted ones; expected none, then some",
+            hint=f"Look at the reports: {layout.reports}",
+        )
+
+
+def _project(folder: Path, clock: _Clock) -> Layout:
+    with clock.time("dataset"):
+        if not (folder / PROJECT_FILE).exists():
+            init_example(folder, "credit")
+    layout = Layout(root=folder.resolve())
+    if Path(read_project(layout.project_file).dataset.source).name != "credit_default.parquet":
+        raise BadInput(f"{folder} is another project", hint="Give the demo a folder of its own: workbench demo FOLDER")
+    return layout
+
+
+def _serve_and_watch(layout: Layout, requests: int, clock: _Clock, *, as_json: bool) -> tuple[str, str, str]:
+    """Two windows on one deployment; returns the two watch runs, calm first, and the id of one request."""
+    half = requests // 2
+    with ExitStack() as stack:
+        with clock.time("release"), _said("the bento starts"):
+            live = stack.enter_context(deployed(layout, port=0))
+        with clock.time("requests"), _said(f"{half:,} requests from the natural test rows"):
+            request = ask(live.url, natural_rows(layout, half))
+        calm = _watch(layout, live.deployment.at, clock, as_json=as_json)
+        turn = now()
+        with clock.time("requests"), _said(f"{half:,} requests from a shifted population: customers who are late to pay"):
+            ask(live.url, shifted_rows(layout, half))
+        drifted = _watch(layout, turn, clock, as_json=as_json)
+    return calm, drifted, request
+
+
+def _watch(layout: Layout, since: str, clock: _Clock, *, as_json: bool) -> str:
+    with clock.time("watch"), _said("watch"), RunProgress(quiet=as_json) as progress:
+        return run_watch(layout, since=since, on_event=progress)
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    errors.print(f"[cyan]▸[/] {what}")
+    yield
+
+
+def _print(layout: Layout, records: list[Record], clock: _Clock, request: str, *, as_json: bool) -> None:
+    if as_json:
+        rows = [{"hop": HOPS[r.kind], "id": r.id, "what": describe(r)} for r in records]
+        print_json({"folder": str(layout.root), "request": request, "seconds": clock.seconds, "journey": msgspec.to_builtins(rows)})
+        return
+    rows = [(HOPS[r.kind], r.id, describe(r), _seconds(clock, HOPS[r.kind])) for r in records]
+    print_table(("hop", "id", "what came out", "time"), rows, title="the journey")
+    console.print(f"requests: {clock.seconds['requests']:.1f} s in all, nothing is left running\n")
+    console.print("where to look next", style="bold")
+    for what, how in (
+        ("open the notebooks", f"cd {layout.root.name} && workbench lab"),
+        ("the drift report", f"open {layout.reports}/*.html"),
+        ("where one answer came from", f"workbench trace {request}"),
+        ("serve it again", "workbench serve"),
+    ):
+        console.print(f"  {what:<28} {escape(how)}")
+
+
+def _seconds(clock: _Clock, hop: str) -> str:
+    return f"{clock.seconds[hop]:.1f} s" if hop in clock.seconds else ""

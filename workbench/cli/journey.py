@@ -1,0 +1,99 @@
+"""Prints what the journey left: the table of a run, model versions, a drift report, and the trace of an id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from rich.markup import escape
+
+from workbench.cli.output import console, print_json, print_table
+from workbench.errors import NotFound
+from workbench.orchestration.tracing import describe, trace
+from workbench.records import BentoBuild, ModelVersion, MonitoringReport
+from workbench.settings import Layout
+from workbench.store import open_control
+
+__all__ = ["print_journey", "print_models", "print_report", "print_trace"]
+
+HOP_OF = {"prepared": "prepare", "candidate": "train", "model": "choose", "bento": "package", "report": "watch"}
+
+
+def print_journey(layout: Layout, run: str, *, seconds: Mapping[str, float], as_json: bool) -> None:
+    """The records of a run in journey order, each with the time its hop took, and what to do next."""
+    control = open_control(layout)
+    records = control.all(run=run)
+    if as_json:
+        document = {"run": run, "seconds": dict(seconds), "records": [{"kind": r.kind, **msgspec.to_builtins(r)} for r in records]}
+        print_json(document)
+        return
+    rows = []
+    for record in records:
+        hop = HOP_OF.get(record.kind, record.kind)
+        took = f"{seconds[hop]:.1f} s" if hop in seconds else ""
+        rows.append((hop, record.id, describe(record), took))
+    print_table(("hop", "id", "what came out", "time"), rows, title=f"run {run}")
+    model = next((record for record in records if isinstance(record, ModelVersion)), None)
+    if model is not None:
+        for reason in model.reasons:
+            console.print(f"  {escape(reason)}")
+    console.print(f"[cyan]next[/]  {_next(model, any(isinstance(record, BentoBuild) for record in records))}")
+
+
+def _next(model: ModelVersion | None, packaged: bool) -> str:
+    if packaged:
+        return "workbench serve"
+    if model is not None and model.state == "waiting":
+        return f'read the review (workbench trace {model.id}), then: workbench models accept {model.id} --reason "…"'
+    return "improve a candidate or the data, then: workbench run"
+
+
+def print_models(layout: Layout, *, as_json: bool) -> None:
+    """Every model version, newest first."""
+    control = open_control(layout)
+    versions = [record for record in reversed(control.all(kind="model")) if isinstance(record, ModelVersion)]
+    if as_json:
+        print_json(msgspec.to_builtins(versions))
+    elif not versions:
+        console.print("no model version yet. [cyan]next[/]  workbench run")
+    else:
+        print_table(
+            ("id", "state", "chosen by", "why", "at"),
+            [(v.id, v.state, v.metric, v.reasons[0] if v.reasons else "", v.at[:19]) for v in versions],
+        )
+
+
+def print_report(layout: Layout, run: str, *, as_json: bool) -> None:
+    """What a watch run found: schema problems first, then drifted features, and where the page is."""
+    control = open_control(layout)
+    report = next((record for record in control.all(run=run) if isinstance(record, MonitoringReport)), None)
+    if report is None:
+        raise NotFound(f"run {run} left no monitoring report", hint="Look at its executed notebook: .workbench/runs")
+    page = layout.reports / f"{report.id}.html"
+    if as_json:
+        print_json({"report": report.id, "page": str(page), **msgspec.to_builtins(report)})
+        return
+    for problem in report.schema:
+        console.print(f"[red]schema[/] {escape(problem)}")
+    drifted = [feature for feature in report.features if feature["drifted"]]
+    if drifted:
+        print_table(
+            ("feature", "psi", "adjusted p", "why"),
+            [(f["name"], f"{f['psi']:.3f}", f"{f['adjusted_p']:.2g}", f["reason"]) for f in drifted],
+            title=f"{len(drifted)} of {len(report.features)} drifted in {report.window.get('rows', 0):,} predictions",
+        )
+    elif not report.schema:
+        console.print(f"[green]✓[/] no drift in {report.window.get('rows', 0):,} predictions ({len(report.features)} features)")
+    console.print(f"[cyan]next[/]  open {page}        (record {report.id})")
+
+
+def print_trace(layout: Layout, wanted: str, *, as_json: bool) -> None:
+    """The chain of an id, dataset version first; the id that was asked for is marked."""
+    links = trace(wanted, layout, open_control(layout))
+    if as_json:
+        print_json(msgspec.to_builtins(links))
+        return
+    for link in links:
+        mark = "[bold cyan]▶[/] " if link.asked else "  "
+        branch = "   " * link.depth + ("└ " if link.depth else "")
+        console.print(f"{mark}{branch}[bold]{link.kind}[/] {escape(link.id)}  [dim]{escape(link.summary)}[/]")

@@ -1,0 +1,119 @@
+"""Launches a flow as a process of its own and follows its progress. Called by `workbench run`, `watch` and `demo`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import NotFound, RunFailed
+from workbench.orchestration.progress import Event, read_events
+from workbench.settings import Layout, environment
+from workbench.store import open_control
+
+__all__ = ["launch"]
+
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 20
+
+
+def launch(
+    layout: Layout,
+    flow: str,
+    *,
+    parameters: Mapping[str, Any],
+    options: Sequence[str] = (),
+    workers: int = 2,
+    on_event: Callable[[Event], None] = lambda _event: None,
+) -> str:
+    """Runs a flow of the project to its end.
+
+    Args:
+        layout: the project.
+        flow: the flow file's stem, such as `experiment`.
+        parameters: values for the notebooks' parameters.
+        options: further command-line options of the flow.
+        workers: how many steps may run at once.
+        on_event: called for each event of the run's progress, in order.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        NotFound: the project has no such flow.
+        RunFailed: a step failed; the message is its reason, and the log is named.
+        KeyboardInterrupt: the run was cancelled; its processes are gone.
+    """
+    script = layout.flows / f"{flow}.py"
+    if not script.is_file():
+        raise NotFound(f"no flow {script}", hint="workbench init copies the flows; restore it from there.")
+    layout.runs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="wb-") as folder:
+        run_file = Path(folder) / "run"
+        command = [sys.executable, str(script), "--quiet", "--no-pylint", "run", "--run-id-file", str(run_file)]
+        command += ["--max-workers", str(workers), "--parameters", json.dumps(dict(parameters)), *options]
+        log = layout.runs / f"{flow}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and the project's own flow
+                command,
+                cwd=layout.root,
+                env=environment(layout),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            run = _follow(process, layout, flow, run_file, on_event)
+    if process.returncode:
+        raise _failure(layout, flow, run, log)
+    assert run is not None  # noqa: S101 - a flow that ended well has written its run id
+    return run
+
+
+def _follow(
+    process: subprocess.Popen[bytes], layout: Layout, flow: str, run_file: Path, on_event: Callable[[Event], None]
+) -> str | None:
+    run, position = None, 0
+    try:
+        while True:
+            ended = process.poll() is not None
+            if run is None and run_file.exists() and (number := run_file.read_text().strip()):
+                run = f"{flow}-{number}"
+            if run is not None:
+                for position, event in read_events(layout.runs / run, after=position):  # noqa: B020, PLW2901 - resumes there
+                    on_event(event)
+            if ended:
+                return run
+            time.sleep(POLL_SECONDS)
+    except BaseException:
+        _cancel(process)
+        raise
+
+
+def _cancel(process: subprocess.Popen[bytes]) -> None:
+    """SIGINT to the whole group lets Metaflow end its steps cleanly; SIGTERM would leave them running."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _failure(layout: Layout, flow: str, run: str | None, log: Path) -> RunFailed:
+    control = open_control(layout)
+    try:
+        recorded = next((item for item in control.runs(flow=flow) if item.id == run), None)
+    finally:
+        control.close()
+    tail = log.read_text(errors="replace").strip().splitlines()[-12:]
+    if recorded is not None and recorded.reason and recorded.state == "failed":
+        return RunFailed(f"{run} failed: {recorded.reason}", hint=f"Executed notebooks: {layout.runs / str(run)}  Log: {log}")
+    return RunFailed(f"{flow} did not finish", problems=tail, hint=f"Log: {log}")

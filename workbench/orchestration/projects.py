@@ -1,0 +1,186 @@
+"""Projects as a whole: made from a data file or an example, run, watched, and asked for their models. Called by the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.errors import BadInput, NotFound
+from workbench.orchestration.launch import launch
+from workbench.orchestration.parameters import parse_texts
+from workbench.orchestration.progress import Event
+from workbench.project import Project, read_project
+from workbench.records import ModelVersion
+from workbench.settings import Layout, actor, revision, templates
+from workbench.store import Control, Objects, open_control
+
+__all__ = ["Made", "find_model", "init_example", "init_project", "run_experiment", "run_watch"]
+
+IGNORED = ".workbench/\n.metaflow/\n.ipynb_checkpoints/\n__pycache__/\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A new project: its folder, the id of its first dataset version, and what was decided by looking at the data."""
+
+    folder: Path
+    dataset: str
+    notes: tuple[str, ...]
+
+
+def init_project(
+    folder: Path,
+    *,
+    data: Path,
+    target: str,
+    sensitive: Sequence[str] = (),
+    entity: str | None = None,
+    time: str | None = None,
+) -> Made:
+    """Makes a project around a data file, which stays where it is.
+
+    Raises:
+        BadInput: the folder exists, or its name cannot name a project.
+        DataUnreadable: the file is not a table.
+        DatasetUnusable: the table cannot be learned from as asked.
+    """
+    from workbench.data.project_writing import write_project  # noqa: PLC0415 - loads polars
+
+    source = os.path.relpath(data.absolute(), folder.absolute())
+
+    def fill(draft: Path) -> tuple[str, ...]:
+        return write_project(
+            draft, name=_slug(folder), source=source, target=target, sensitive=sensitive, entity=entity, time=time, owner=actor()
+        ).notes
+
+    return _make(folder, fill)
+
+
+def init_example(folder: Path, name: str) -> Made:
+    """Makes a project around a data set that ships with the workbench, copied into the project.
+
+    Raises:
+        BadInput: the folder exists, or its name cannot name a project.
+        NotFound: there is no such example.
+    """
+    from workbench.data.examples import example  # noqa: PLC0415 - loads polars
+    from workbench.data.project_writing import write_project  # noqa: PLC0415
+
+    chosen = example(name)
+
+    def fill(draft: Path) -> tuple[str, ...]:
+        (draft / "data").mkdir()
+        shutil.copyfile(chosen.path, draft / "data" / chosen.path.name)
+        return write_project(
+            draft,
+            name=_slug(folder),
+            source=f"data/{chosen.path.name}",
+            target=chosen.target,
+            sensitive=chosen.sensitive,
+            entity=chosen.entity,
+            favourable=chosen.favourable,
+            owner=actor(),
+        ).notes
+
+    return _make(folder, fill)
+
+
+def _slug(folder: Path) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")[:63]
+    if not slug:
+        raise BadInput(f"{folder.name!r} cannot name a project", hint="Use letters and digits, such as credit-scoring.")
+    return slug
+
+
+def _make(folder: Path, fill: Callable[[Path], tuple[str, ...]]) -> Made:
+    """Builds beside `folder` and renames at the end, so that a crash never leaves half a project."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} exists already", hint="Choose another name, or change into it and go on there.")
+    draft = folder.absolute().with_name(f".{folder.absolute().name}.making")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        notes = fill(draft)
+        for name in ("notebooks", "flows"):
+            shutil.copytree(templates(name), draft / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        (draft / ".gitignore").write_text(IGNORED)
+        dataset = _register(Layout(root=draft))
+        if folder.is_dir():
+            folder.rmdir()
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return Made(folder=folder, dataset=dataset, notes=notes)
+
+
+def _register(layout: Layout) -> str:
+    from workbench.data.datasets import register  # noqa: PLC0415 - loads polars
+
+    project = read_project(layout.project_file)
+    control = open_control(layout)
+    try:
+        objects = Objects(layout.objects)
+        return register(project, layout, control, objects, actor=actor(), revision=revision(layout.root)).id
+    finally:
+        control.close()
+
+
+def run_experiment(
+    layout: Layout, texts: Mapping[str, str], *, workers: int = 2, on_event: Callable[[Event], None] = lambda _event: None
+) -> str:
+    """Runs the experiment flow; parameters come as text from a command line. Returns the run's id.
+
+    Raises:
+        ProjectInvalid: workbench.toml does not validate.
+        ParametersInvalid: before anything starts.
+        RunFailed: a step failed.
+    """
+    _checked(layout)
+    return launch(layout, "experiment", parameters=parse_texts(layout, texts), workers=workers, on_event=on_event)
+
+
+def run_watch(
+    layout: Layout, *, rows: int | None = None, since: str | None = None, on_event: Callable[[Event], None] = lambda _event: None
+) -> str:
+    """Runs the watch flow on the latest `rows` predictions, or on those from `since` on. Returns the run's id.
+
+    Raises:
+        ProjectInvalid: workbench.toml does not validate.
+        RunFailed: nothing was served yet, or a step failed.
+    """
+    _checked(layout)
+    options = [f"--rows={rows or 0}", f"--since={since or ''}"]
+    return launch(layout, "watch", parameters={}, options=options, on_event=on_event)
+
+
+def _checked(layout: Layout) -> Project:
+    project = read_project(layout.project_file)
+    for name in project.training.candidates:
+        if not (layout.notebooks / f"{name}.ipynb").is_file():
+            raise NotFound(
+                f"workbench.toml lists the candidate {name!r}, but {layout.notebooks / name}.ipynb does not exist",
+                hint="Mend training.candidates, or put the notebook there.",
+            )
+    return project
+
+
+def find_model(model: str | None, control: Control) -> ModelVersion:
+    """The model version with this id, or the newest.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if model is None:
+        listed = control.all(kind="model")
+        if not listed:
+            raise NotFound("no model version yet", hint="Make one: workbench run")
+        model = listed[-1].id
+    found = control.get(model)
+    if not isinstance(found, ModelVersion):
+        raise NotFound(f"{model} is a {found.kind}, not a model version", hint="List them: workbench models")
+    return found

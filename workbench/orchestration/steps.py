@@ -1,0 +1,93 @@
+"""The steps of a flow that run no notebook: packaging, the window to watch, publishing, and the end of a run. Called by flows."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaflow import current
+from metaflow.exception import MetaflowException
+
+from workbench.errors import WorkbenchError
+from workbench.orchestration.packaging import package_model
+from workbench.orchestration.progress import Progress
+from workbench.orchestration.watching import collect_window, write_page
+from workbench.project import Project
+from workbench.records import ModelVersion, Saved
+from workbench.settings import Layout, actor, find_project
+from workbench.store import Control, Objects, open_control
+
+__all__ = ["finish", "open_window", "package", "project_config", "publish_report"]
+
+
+class StepFailed(MetaflowException):
+    """What Metaflow prints in two lines instead of its own traceback."""
+
+    headline = "Step failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The run and project that the current step belongs to."""
+
+    run: str
+    layout: Layout
+    control: Control
+    objects: Objects
+
+
+def project_config(text: str) -> dict[str, Any]:
+    """Parses workbench.toml for Metaflow's `Config`, validated and with its defaults."""
+    return Project.model_validate(tomllib.loads(text)).model_dump(mode="json")
+
+
+def package(model: str) -> str | None:
+    """Packages the chosen model as a bento; returns the id of its record, or None when nobody won or a person must decide."""
+    with _step("package") as place:
+        version = place.control.get(model)
+        if not isinstance(version, ModelVersion) or version.state != "chosen":
+            return None
+        return package_model(version, place.layout, place.control, place.objects, run=place.run).id
+
+
+def open_window(*, rows: int | None, since: str | None) -> tuple[str, Mapping[str, Saved]]:
+    """Fixes the served predictions to judge; returns the record they belong to and the stored values the notebook needs."""
+    with _step("window") as place:
+        return collect_window(place.layout, place.control, place.objects, rows=rows, since=since)
+
+
+def publish_report(report: str) -> Path:
+    """Writes the report of a monitoring record as a page and returns its path."""
+    with _step("report") as place:
+        return write_page(report, place.layout, place.control, place.objects)
+
+
+def finish() -> None:
+    """Marks the run of the current flow as succeeded; the last line of its last step."""
+    with _step("end") as place:
+        place.control.end_run(place.run, actor=actor())
+
+
+@contextmanager
+def _step(name: str) -> Iterator[_Place]:
+    layout = find_project()
+    flow = current.flow_name.removesuffix("Flow").lower()
+    run = f"{flow}-{current.run_id}"
+    control = open_control(layout)
+    progress = Progress(layout.runs / run, hop=name, task=f"{name}-{current.task_id}", notebook="")
+    try:
+        control.start_run(run=run, flow=flow, actor=actor(), process=os.getppid())
+        progress.began()
+        yield _Place(run, layout, control, Objects(layout.objects))
+        progress.ended("")
+    except WorkbenchError as error:
+        progress.failed(str(error))
+        control.end_run(run, actor=actor(), failure=f"{name}: {error.message}")
+        raise StepFailed(str(error)) from error
+    finally:
+        control.close()

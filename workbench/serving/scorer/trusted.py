@@ -1,0 +1,56 @@
+"""The types a model file may hold beyond skops's own list, one reviewed reason each; used to write, read and serve skops files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workbench.errors import PackagingFailed
+
+__all__ = ["TRUSTED", "load_model", "refuse_untrusted"]
+
+TRUSTED: Mapping[str, str] = {
+    "numpy.dtype": "OneHotEncoder and OrdinalEncoder remember the dtype they produce; it is a name, not code",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": (
+        "the trees of HistGradientBoosting are arrays of nodes; read only after the file's digest is verified"
+    ),
+    "sklearn.tree._tree.Tree": "the trees of forests are arrays of nodes; read only after the file's digest is verified",
+    "functools.partial": "HistGradientBoosting with categories wraps check_array; what it wraps must itself be on a list",
+    "sklearn.utils.validation.check_array": "checks an array's shape and type; called by HistGradientBoosting with categories",
+    "workbench.training.network.NetworkClassifier": "our own estimator; its fitted state is plain arrays",
+    "workbench.training.network.NetworkRegressor": "our own estimator; its fitted state is plain arrays",
+}
+
+
+def load_model(content: bytes) -> object:
+    """The model in the bytes of a skops file; nothing in it is constructed unless every type is on a list.
+
+    Raises:
+        PackagingFailed: not a skops file, or it holds types that nobody reviewed.
+    """
+    import skops.io
+
+    try:
+        refuse_untrusted(skops.io.get_untrusted_types(data=content))
+        return skops.io.loads(content, trusted=list(TRUSTED))
+    except PackagingFailed:
+        raise
+    except Exception as error:  # a damaged archive fails in many ways, none of which skops wraps
+        raise PackagingFailed(
+            f"the model file is not a readable skops file: {type(error).__name__}: {error}",
+            hint="Write it again with workbench.serving.formats.write_model; pickle and joblib files are never read.",
+        ) from error
+
+
+def refuse_untrusted(types: list[str]) -> None:
+    """Stops at the first set of types that is not on the reviewed list.
+
+    Raises:
+        PackagingFailed: names every type that is not on it.
+    """
+    unknown = sorted(set(types) - TRUSTED.keys())
+    if unknown:
+        raise PackagingFailed(
+            f"the model holds {len(unknown)} type{'s' if len(unknown) > 1 else ''} that nobody reviewed for safe loading",
+            problems=unknown,
+            hint="Use estimators of scikit-learn, or add the type with its reason to TRUSTED in workbench/serving/scorer/trusted.py.",
+        )

@@ -1,0 +1,127 @@
+"""The five verbs themselves; `workbench.session` names them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, get_type_hints
+
+import msgspec
+
+from workbench.errors import BadInput, ParametersInvalid, did_you_mean
+from workbench.project import read_project
+from workbench.records import HOPS, Saved, outcome_of
+from workbench.session.binding import current_binding
+from workbench.session.outcome import Outcome
+from workbench.session.values import plain, read_value, write_value
+from workbench.store import Objects
+
+__all__ = ["load", "parameters", "record", "save", "show"]
+
+
+def load(name: str, *, of: str | None = None) -> Any:
+    """What an upstream step saved under `name`.
+
+    Three names belong to the workbench: `project` (the validated workbench.toml), `dataset` (its rows as a polars frame)
+    and, after the reviews, `candidates` (what competes in 04_choose). Interactively the newest value is taken: of the
+    latest successful run, or a draft that was saved since.
+
+    Args:
+        name: the name given to `save`.
+        of: interactively, the candidate whose value is wanted (its notebook's name); the winner's by default.
+
+    Raises:
+        NotFound: nothing upstream saved it; the message lists what exists.
+    """
+    binding = current_binding()
+    if name == "project":
+        return read_project(binding.layout.project_file)
+    found = binding.find(name, of)
+    return read_value(Objects(binding.layout.objects), found) if isinstance(found, Saved) else found
+
+
+def save(**values: object) -> None:
+    """Keeps values for downstream steps: frames, arrays, fitted models, or anything with a JSON form. Nothing is pickled.
+
+    Raises:
+        BadInput: a value cannot be stored, or a name belongs to the workbench; the message names it.
+    """
+    binding = current_binding()
+    objects = Objects(binding.layout.objects)
+    for name, value in values.items():
+        if name in ("project", "dataset", "candidates", *HOPS):
+            raise BadInput(f"session.save({name}=…): this name belongs to the workbench", hint="Choose another name.")
+        binding.saved(write_value(objects, name, value))
+
+
+def record(**outcome: object) -> Outcome:
+    """States the typed outcome of this notebook; displayed at once, and stored as the hop's record when the run succeeds.
+
+    Args:
+        outcome: the fields of the hop's record (see `workbench.records`), such as `metrics` and `cross_validation`.
+
+    Raises:
+        BadInput: no hop records such a field, or its value has another shape than the record's.
+    """
+    hop = _hop_of(outcome)
+    hints = get_type_hints(HOPS[hop])
+    checked: dict[str, Any] = {}
+    for name, value in outcome.items():
+        try:
+            checked[name] = plain(msgspec.convert(plain(value), type=hints[name]))
+        except (msgspec.ValidationError, TypeError) as error:
+            raise BadInput(
+                f"session.record({name}=…): {error}", hint=f"Expected {hints[name]}; see the record of {hop!r}."
+            ) from error
+    current_binding().recorded(checked)
+    return Outcome(hop, checked)
+
+
+def show(thing: object, static: Callable[[], object] | None = None) -> None:
+    """Displays a figure or a widget: as it is when a person looks, as its static picture when nobody does.
+
+    Args:
+        thing: anything Jupyter can display.
+        static: for a widget, makes the picture that stands for it in a headless run.
+    """
+    from IPython.display import display  # noqa: PLC0415 - only kernels have it loaded
+
+    shown = thing if static is None or current_binding().attended else static()
+    display(shown)
+    if hasattr(shown, "savefig") and "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(shown)  # an open figure would be shown again at the end of the cell
+
+
+def parameters() -> SimpleNamespace:
+    """The notebook's parameters with their validated values, as attributes.
+
+    Raises:
+        ParametersInvalid: a value that was set by hand does not fit its declared type or limits.
+    """
+    from pydantic import ConfigDict, ValidationError, create_model  # noqa: PLC0415 - 0.2 s that other verbs do not need
+
+    notebook = vars(sys.modules["__main__"])
+    names = current_binding().parameter_names
+    annotations = notebook.get("__annotations__", {})
+    declared = {name: annotations[name] for name in names or annotations if name in annotations}
+    fields: dict[str, Any] = {name: (kind, ...) for name, kind in declared.items()}
+    model = create_model("Parameters", __config__=ConfigDict(strict=True, protected_namespaces=()), **fields)
+    try:
+        checked = model.model_validate({name: notebook[name] for name in declared})
+    except ValidationError as error:
+        problems = [f"{detail['loc'][0]}: given {detail['input']!r}, {detail['msg']}" for detail in error.errors()]
+        raise ParametersInvalid("a parameter does not fit its declaration", problems=problems) from error
+    return SimpleNamespace(**{name: getattr(checked, name) for name in declared})
+
+
+def _hop_of(outcome: dict[str, object]) -> str:
+    for hop, kind in HOPS.items():
+        if set(outcome) <= set(outcome_of(kind)):
+            return hop
+    known = {name for kind in HOPS.values() for name in outcome_of(kind)}
+    unknown = next((name for name in outcome if name not in known), None)
+    raise BadInput(
+        f"session.record was given {', '.join(outcome)}, which no hop records together",
+        hint=did_you_mean(unknown, known) if unknown else "Record the fields of one hop only.",
+    )
