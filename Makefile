@@ -55,9 +55,11 @@ $(MADE):
 	touch $@
 
 $(RUN): $(MADE) $(PINS)
+	@echo "Installing into $(VENV); the first time takes some minutes."
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e .
 	touch $@
 
 $(DEV): $(MADE) $(PINS)
+	@echo "Installing into $(VENV); the first time takes some minutes."
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
 	touch $(RUN) $@

@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.data import read_table
@@ -116,10 +116,10 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(written):
     assert read_table(written("\ufeffa,b\n1,2\n")).columns == ["a", "b"]
 
 
-@pytest.mark.parametrize(("row", "count"), [("5", 1), ("5,6,7", 3)])
+@pytest.mark.parametrize(("row", "count"), [("5", "1 value"), ("5,6,7", "3 values")])
 def test_lines_that_are_too_short_or_too_long_are_numbered(written, row, count):
     error = refusal(written(f"a,b\n1,2\n{row}\n3,4\n"))
-    assert error.problems == (f"line 3: {count} values",)
+    assert error.problems == (f"line 3: {count}",)
 
 
 def test_many_ragged_lines_do_not_flood(written):
@@ -228,6 +228,21 @@ def test_a_cut_off_parquet_file_is_no_traceback(tmp_path):
     cut = tmp_path / "cut.parquet"
     cut.write_bytes(whole.read_bytes()[:-100])
     assert "cut.parquet cannot be read" in refusal(cut).message
+
+
+@settings(max_examples=60, deadline=None)
+@given(flips=st.lists(st.tuples(st.integers(4, 2000), st.integers(0, 255)), min_size=1, max_size=6))
+def test_a_parquet_file_with_damaged_bytes_is_read_or_refused(tmp_path_factory, flips):
+    path = tmp_path_factory.mktemp("damaged") / "data.parquet"
+    pl.DataFrame({"a": range(300), "b": ["x", "y", None] * 100}).write_parquet(path)
+    content = bytearray(path.read_bytes())
+    for place, value in flips:
+        content[max(4, len(content) - place)] = value
+    path.write_bytes(bytes(content))
+    try:
+        assert read_table(path).width > 0
+    except DataUnreadable as error:
+        assert "data.parquet" in error.message
 
 
 def test_parquet_with_duplicated_names_is_refused(tmp_path):

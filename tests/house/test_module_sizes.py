@@ -14,7 +14,11 @@ def lines_of(path: Path) -> int:
 
 
 def long_functions(path: Path) -> list[str]:
-    functions = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    functions = (
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
     return [
         f"{path}:{function.lineno} {function.name}"
         for function in functions
@@ -23,11 +27,13 @@ def long_functions(path: Path) -> list[str]:
 
 
 def test_no_module_is_longer_than_400_lines(python_files: list[Path]) -> None:
-    assert [str(path) for path in python_files if lines_of(path) > LONGEST_MODULE] == []
+    too_long = [f"{path} has {lines_of(path)} lines" for path in python_files if lines_of(path) > LONGEST_MODULE]
+    assert not too_long, "\n".join(too_long)
 
 
 def test_no_function_is_longer_than_60_lines(python_files: list[Path]) -> None:
-    assert [function for path in python_files for function in long_functions(path)] == []
+    too_long = [function for path in python_files for function in long_functions(path)]
+    assert not too_long, "\n".join(too_long)
 
 
 def test_a_function_of_61_lines_is_found(tmp_path: Path) -> None:

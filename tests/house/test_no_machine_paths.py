@@ -20,11 +20,13 @@ def findings(path: Path, pattern: re.Pattern[str]) -> list[str]:
 
 
 def test_no_file_names_a_machine_path(checkout_files: list[Path]) -> None:
-    assert [finding for path in checkout_files for finding in findings(path, MACHINE_PATH)] == []
+    found = [finding for path in checkout_files for finding in findings(path, MACHINE_PATH)]
+    assert not found, "\n".join(found)
 
 
 def test_no_file_names_a_package_registry(checkout_files: list[Path]) -> None:
-    assert [finding for path in checkout_files for finding in findings(path, REGISTRY)] == []
+    found = [finding for path in checkout_files for finding in findings(path, REGISTRY)]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("place", ["home", "root", "Users", "work"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -101,7 +103,7 @@ def test_whatever_the_code_imports_is_declared(root: Path, project: dict[str, An
             for name in {name.partition(".")[0] for name in names} - {*sys.stdlib_module_names, "workbench"}:
                 if not {canonicalize_name(provider) for provider in providers.get(name, ())} & declared:
                     undeclared.add(f"{path.relative_to(root)} imports {name}")
-    assert sorted(undeclared) == []
+    assert not undeclared, "\n".join(sorted(undeclared))
 
 
 def test_conda_users_get_the_same_pins(root: Path, project: dict[str, Any]) -> None:
@@ -112,6 +114,29 @@ def test_conda_users_get_the_same_pins(root: Path, project: dict[str, Any]) -> N
     (interpreter,) = (line.partition("=")[2] for line in from_conda if line.startswith("python="))
     assert interpreter in SpecifierSet(project["requires-python"])
     assert {line.partition("=")[0] for line in from_conda} == {"python", "pip"}, "a package from conda would escape the pins"
+
+
+def test_pip_finds_nothing_to_change_for_a_conda_user(root: Path, tmp_path: Path) -> None:
+    """Conda hands the pip section to pip as a requirements file beside environment.yml; here pip only says what it would do."""
+    for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "workbench/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(root / name, tmp_path / name)
+    *_, from_pip = yaml.safe_load((root / "environment.yml").read_text())["dependencies"]
+    (tmp_path / "requirements.txt").write_text("\n".join(from_pip["pip"]))
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-build-isolation",
+        "--no-index",
+        "-r",
+        "requirements.txt",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"Would install (.*)", done.stdout) == [f"workbench-{distribution('workbench').version}"]
 
 
 def test_the_commit_hooks_use_the_pinned_tools(root: Path, pinned_here: dict[str, Requirement]) -> None:

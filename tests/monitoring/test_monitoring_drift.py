@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+
 from workbench.data.contract import Column, Contract
 from workbench.errors import BadInput
 from workbench.monitoring import DriftReport, compare
@@ -58,9 +59,7 @@ def test_a_difference_beyond_chance_but_too_small_to_matter_is_no_drift(credit: 
 def test_values_that_go_missing_are_drift(credit: pl.DataFrame, contract: Contract) -> None:
     reference, current = split(credit, 2000, seed=1)
     hole = pl.int_range(pl.len()) % 5 == 0
-    current = current.with_columns(
-        AGE=pl.when(~hole).then(pl.col("AGE")), SEX=pl.when(hole).then(None).otherwise(pl.col("SEX"))
-    )
+    current = current.with_columns(AGE=pl.when(~hole).then(pl.col("AGE")), SEX=pl.when(hole).then(None).otherwise(pl.col("SEX")))
     report = decide(reference, current, contract)
     assert set(report.drifted) == {"AGE", "SEX"}
     assert {feature.name: feature.reason for feature in report.features if feature.drifted} == {
@@ -92,7 +91,7 @@ def test_the_models_own_answers_are_watched_as_one_more_column(credit: pl.DataFr
 def test_answers_of_another_type_are_listed_as_not_compared(credit: pl.DataFrame, contract: Contract) -> None:
     reference, current = split(credit, 500, seed=2)
     report = decide(reference.with_columns(prediction=0.5), current.with_columns(prediction=pl.lit("no")), contract)
-    assert report.skipped == {"prediction": "text where numbers belong, in 500 of 500 values, in the window"}
+    assert report.skipped == {"prediction": "text where numbers belong (500 of 500 values) in the window"}
 
 
 def test_one_verdict_per_column_and_the_same_for_the_same_rows(credit: pl.DataFrame, contract: Contract) -> None:
@@ -124,5 +123,5 @@ def test_one_new_rare_category_is_no_alarm() -> None:
 
 @pytest.mark.parametrize(("alpha", "floor"), [(0.0, 0.1), (1.0, 0.1), (0.05, -0.1)])
 def test_a_policy_that_cannot_be_meant_is_refused(credit: pl.DataFrame, contract: Contract, alpha: float, floor: float) -> None:
-    with pytest.raises(BadInput, match="workbench.toml"):
+    with pytest.raises(BadInput, match=r"workbench\.toml"):
         compare(credit, credit, contract, alpha=alpha, floor=floor)

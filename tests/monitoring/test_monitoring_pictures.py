@@ -6,6 +6,7 @@ import io
 
 import polars as pl
 import pytest
+
 from workbench.data.contract import Contract
 from workbench.errors import NotFound
 from workbench.monitoring import compare, drift_picture, feature_picture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from workbench.data.contract import Column, Contract
 from workbench.errors import RunFailed
 from workbench.monitoring import compare, render

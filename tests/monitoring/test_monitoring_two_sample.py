@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
 from workbench.monitoring.two_sample import (
+    Counts,
     Numbers,
     benjamini_hochberg,
     category_counts,
@@ -19,7 +21,7 @@ from workbench.monitoring.two_sample import (
     widest_gap,
 )
 
-VALUES = st.lists(st.one_of(st.floats(-10, 10), st.integers(-3, 3).map(float)), min_size=1, max_size=60)
+VALUES = st.lists(st.one_of(st.floats(-10, 10), st.integers(-3, 3).map(float)), min_size=2, max_size=60)
 
 
 @settings(max_examples=200, deadline=None)
@@ -47,8 +49,10 @@ def test_p_values_of_numbers_agree_with_scipy(shift: float) -> None:
 
 def test_p_values_of_categories_agree_with_scipy() -> None:
     table = np.array([[10.0, 20.0, 30.0], [30.0, 20.0, 9.0]])
-    assert chi_square(*table) == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
-    assert chi_square(np.array([5.0]), np.array([9.0])) == 1.0
+    assert chi_square(Counts(first=table[0], second=table[1])) == pytest.approx(
+        stats.chi2_contingency(table, correction=False).pvalue
+    )
+    assert chi_square(Counts(first=np.array([5.0]), second=np.array([9.0]))) == 1.0
 
 
 @settings(max_examples=100, deadline=None)
@@ -64,7 +68,7 @@ def test_the_stability_index_of_chance_alone_lies_near_zero_in_windows_of_any_si
     found = []
     for _ in range(100):
         samples = Numbers(pl.Series(random.normal(size=10_000))), Numbers(pl.Series(random.normal(size=rows)))
-        found.append(stability_index(*number_counts(*samples)))
+        found.append(stability_index(number_counts(*samples)))
     assert np.mean(found) < 3 / rows
 
 
@@ -73,19 +77,34 @@ def test_the_stability_index_of_a_shift_is_its_squared_size_in_small_and_large_w
     reference = Numbers(pl.Series(random.normal(size=50_000)))
     for rows, tolerance in ((1000, 0.5), (50_000, 0.15)):
         current = Numbers(pl.Series(random.normal(0.3, size=rows)))
-        assert stability_index(*number_counts(reference, current)) == pytest.approx(0.09, rel=tolerance)
+        assert stability_index(number_counts(reference, current)) == pytest.approx(0.09, rel=tolerance)
 
 
 def test_every_value_is_counted_in_one_bin() -> None:
     reference, current = Numbers(pl.Series([0.0] * 8 + [1.0, None])), Numbers(pl.Series([-5.0, 0.0, 0.5, None, None]))
-    first, second = number_counts(reference, current)
+    counts = number_counts(reference, current)
+    first, second = counts.first, counts.second
     assert (first.sum(), second.sum()) == (10, 5)
-    assert list(zip(first, second, strict=True)) == [(1, 2), (0, 1), (8, 1), (1, 1)]
+    assert list(zip(first, second, strict=True)) == [(1, 2), (0, 1), (8, 1), (0, 1), (1, 0)]
 
 
-def test_rare_categories_are_pooled_until_a_test_is_fair() -> None:
+def test_rare_categories_share_one_cell() -> None:
     reference = pl.Series(["a"] * 500 + ["b"] * 490 + [f"rare {i}" for i in range(10)])
     current = pl.Series(["a"] * 50 + ["b"] * 48 + ["rare 3", "new"])
     counts = category_counts(reference, current)
     assert counts is not None
-    assert [list(row) for row in counts] == [[500, 500], [50, 50]]
+    assert ([*counts.first], [*counts.second], counts.rare) == ([10, 500, 490], [2, 50, 48], True)
+
+
+@pytest.mark.parametrize("rows", [100, 400])
+def test_many_rare_categories_raise_no_more_alarms_than_promised(rows: int) -> None:
+    random = np.random.default_rng(0)
+    share = 1 / np.arange(1, 60) ** 1.5
+    p_values = []
+    for _ in range(400):
+        samples = [pl.Series(random.choice(59, size, p=share / share.sum())).cast(pl.String) for size in (5000, rows)]
+        counts = category_counts(samples[0], samples[1])
+        assert counts is not None
+        p_values.append(chi_square(counts))
+    assert np.mean(np.array(p_values) < 0.05) < 0.08
+    assert np.mean(np.array(p_values) < 0.01) < 0.025

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 def main() -> None:
     """Runs the command line; every error becomes a message and an exit code, never a traceback."""
     arguments = _joined(sys.argv[1:])
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app(args=arguments, prog_name="workbench")
     except WorkbenchError as error:
@@ -40,6 +42,11 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("interrupted; nothing is left running")
         sys.exit(130)
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    """SIGTERM ends a command like Ctrl-C does: what it started is stopped first."""
+    raise KeyboardInterrupt
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

@@ -142,7 +142,7 @@ def _require_even_lines(path: Path, text: str, delimiter: str, names: list[str])
         raise DataUnreadable(
             f"{path.name} has {len(names)} columns separated by {DELIMITERS[delimiter]}, "
             f"but {len(uneven)} line{'s have' if len(uneven) > 1 else ' has'} another number of values",
-            problems=[f"line {line}: {width} values" for line, width in uneven],
+            problems=[f"line {line}: {width} value{'' if width == 1 else 's'}" for line, width in uneven],
             hint='Mend these lines; a value that holds the delimiter itself needs quotation marks: "like, this".',
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from workbench.data.delimited import parse_delimited, require_names
 from workbench.data.representation import canonical
@@ -26,7 +26,7 @@ def read_table(path: Path) -> pl.DataFrame:
     kind = _checked_kind(path)
     try:
         frame = parse_delimited(path) if kind in TEXT else _parquet(path)
-    except (OSError, PolarsError) as error:
+    except (OSError, PolarsError, PanicException) as error:  # polars panics on some bytes that no writer makes
         raise DataUnreadable(f"{path.name} cannot be read: {bounded(error, 200)}", hint="Write the file again.") from error
     require_names(path, frame.columns)
     if frame.is_empty():

@@ -8,8 +8,9 @@ verdict speaks of one metric, one limit and the declared columns, in a context t
 from workbench.fairness.assessment import Assessment, assess
 from workbench.fairness.frames import rate_frame
 from workbench.fairness.grouping import Grouping, groups_of
-from workbench.fairness.pictures import forest, threshold_curve
+from workbench.fairness.pictures import forest
 from workbench.fairness.reasons import Finding, NotAssessed
+from workbench.fairness.thresholds import threshold_curve
 
 __all__ = [
     "Assessment",

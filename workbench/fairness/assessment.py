@@ -1,4 +1,4 @@
-"""The three-state verdict on a model's disparities, from confidence bounds. Called by 03_review_fairness and, later, by every gate.
+"""The three-state verdict on a model's disparities, from confidence bounds. Called by 03_review_fairness.
 
 Rule (the four-fifths rule of 29 CFR 1607.4(D) is the limit 0.8; judging its bounds instead of the point is ours): a group is a
 PASS only if the lower bound of its ratio reaches the limit, a FAIL only if the upper bound lies below it, else INCONCLUSIVE. So
@@ -126,9 +126,7 @@ def _comparisons(tally_: Tally, policy: Fairness) -> int:
     return groups if groups > 1 else 0
 
 
-def _findings(
-    grouping: Grouping, tally_: Tally, policy: Fairness, level: Level, random: np.random.Generator
-) -> list[Finding]:
+def _findings(grouping: Grouping, tally_: Tally, policy: Fairness, level: Level, random: np.random.Generator) -> list[Finding]:
     """One finding for every group with enough rows, in the order of the labels."""
     eligible = _eligible(tally_, policy)
     reference = tally_.best(eligible) if eligible.sum() > 1 else None
@@ -177,14 +175,20 @@ def _rows_needed(rows: int, base: int, ratio: Estimate, policy: Fairness) -> int
     grows as the group does. None where the ratio sits on the limit, or more than a million rows would be needed.
     """
     if base < policy.minimum_group_size:
-        return math.ceil((policy.minimum_group_size - base) * rows / base) if base else None
+        return _about((policy.minimum_group_size - base) * rows / base) if base else None
     if ratio.value is None or ratio.low is None or ratio.high is None:
         return None
     gap = abs(ratio.value - policy.limit)
     width = ratio.value - ratio.low if ratio.value >= policy.limit else ratio.high - ratio.value
     if gap * math.sqrt(MOST_ROWS_NEEDED / rows) <= width:
         return None
-    return max(1, math.ceil(rows * ((width / gap) ** 2 - 1)))
+    return _about(rows * ((width / gap) ** 2 - 1))
+
+
+def _about(rows: float) -> int:
+    """Rounded up to two digits, so as not to promise more than the approximation holds."""
+    unit = int(10 ** max(0, math.floor(math.log10(max(rows, 1))) - 1))
+    return max(1, math.ceil(rows / unit) * unit)
 
 
 def _not_assessed(grouping: Grouping, policy: Fairness) -> list[NotAssessed]:

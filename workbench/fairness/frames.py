@@ -1,4 +1,4 @@
-"""Fairlearn's familiar table of metrics by group, with undefined rates as NaN. Called by 03_review_fairness; the only user of fairlearn."""
+"""Fairlearn's table of metrics by group, with undefined rates as NaN. Called by 03_review_fairness; alone in using fairlearn."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def rate_frame(
         task: binary, multiclass or regression.
         favourable: the outcome whose rates are shown; without it only the accuracy is.
     """
-    from fairlearn.metrics import MetricFrame, count
+    from fairlearn.metrics import MetricFrame, count  # takes a second to load
 
     kind: type[float] | type[str] = float if task == "regression" else str
     true, predicted = (np.asarray([kind(value) for value in values]) for values in (y_true, y_predicted))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Splits the rows of a table into groups of people by the declared sensitive columns. Called by the review and explore notebooks."""
+"""Splits the rows of a table into groups of people by the declared sensitive columns. Called by 03_review_fairness."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ __all__ = ["Grouping", "groups_of"]
 MOST_DISTINCT_NUMBERS = 12
 QUARTILES = (0.25, 0.5, 0.75)
 JOIN = " × "
+EXACT_INTEGERS = 1e15
 
 Codes = NDArray[np.int64]
 
@@ -49,9 +50,7 @@ class Grouping:
         return f"Grouping({self.attribute} — {sizes})"
 
 
-def groups_of(
-    frame: pl.DataFrame, sensitive: Sequence[str], *, minimum: int, intersections: bool
-) -> tuple[Grouping, ...]:
+def groups_of(frame: pl.DataFrame, sensitive: Sequence[str], *, minimum: int, intersections: bool) -> tuple[Grouping, ...]:
     """One grouping for each sensitive column and, when wanted, one for their full intersection.
 
     A number column with more than 12 distinct values is cut at its quartiles into bands such as 21–28. Missing values are
@@ -125,7 +124,7 @@ def _encoded_numbers(column: pl.Series) -> tuple[list[str], Codes]:
 
 
 def _exact(value: float) -> str:
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if value.is_integer() and abs(value) < EXACT_INTEGERS else repr(value)
 
 
 def _band_labels(bands: list[tuple[float, float]]) -> list[str]:
@@ -151,7 +150,7 @@ def _pooled(attribute: str, labels: list[str], codes: Codes, minimum: int) -> Gr
     """Pools the small groups, when there are at least two: a single one keeps its own, more telling, name."""
     rows = np.bincount(codes, minlength=len(labels))
     small = rows < minimum
-    if small.sum() < 2:
+    if small.sum() <= 1:
         return Grouping(attribute=attribute, labels=tuple(labels), codes=codes, pooled={})
     kept = [label for label, alone in zip(labels, ~small, strict=True) if alone]
     place = np.where(small, len(kept), np.cumsum(~small) - 1)

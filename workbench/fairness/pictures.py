@@ -1,107 +1,95 @@
-"""Pictures of an assessment: every ratio with its bounds, and what a decision threshold does. Called by 03_review and 00_explore."""
+"""The forest of an assessment: every group's ratio with its bounds against the limit. Called by 03_review_fairness."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from workbench.fairness.assessment import Assessment
-from workbench.fairness.grouping import Grouping
-from workbench.fairness.rates import same_length
 from workbench.fairness.reasons import Finding, metric_name
-from workbench.project import Fairness
 from workbench.records import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["forest", "threshold_curve"]
+__all__ = ["BLUE", "GREY", "INK", "PALE", "PURPLE", "VERDICT_COLOURS", "empty_figure", "forest"]
 
-# Okabe & Ito 2008: told apart with any colour vision; each verdict has its own marker and its word as well.
-INK, GREY, PALE = "#222222", "#6b6b6b", "#e6e6e6"
+# After Okabe & Ito 2008: told apart with any colour vision. Each verdict has its own marker and its word as well.
+INK, GREY, PALE = "#222222", "#6b6b6b", "#e4e4e4"
 BLUE, PURPLE = "#0072B2", "#AA4499"
-COLOURS: dict[Verdict, str] = {"PASS": "#009E73", "INCONCLUSIVE": "#B07800", "FAIL": "#D55E00"}
+VERDICT_COLOURS: dict[Verdict, str] = {"PASS": "#00805c", "INCONCLUSIVE": "#a56a00", "FAIL": "#c84a00"}
 MARKERS: dict[Verdict, str] = {"PASS": "o", "INCONCLUSIVE": "D", "FAIL": "s"}
 
-WIDTH = 9.5
-ROW_HEIGHT = 0.3
+WIDTH, ROW_HEIGHT, ABOVE, BELOW = 10.5, 0.29, 0.85, 0.6  # inches
+LEFT, RIGHT = 0.24, 0.58  # the plot itself, as shares of the width
+HEADING, RATIO, ROWS, VERDICT, END = -0.64, 1.06, 1.66, 1.70, 2.20  # columns of text, in widths of the plot
+TEXT = 9.5
 HIGHEST_SHOWN = 1.4
-LONGEST_LABEL = 34
-THRESHOLDS = np.linspace(0.0, 1.0, 201)
+LONGEST_LABEL = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """One line of the forest: a heading, an assessed group, or one that was left out."""
+    """One line of the forest: a heading (no rows), an assessed group, or one that was left out (no finding)."""
 
     text: str
-    finding: Finding | None = None
     rows: int | None = None
+    finding: Finding | None = None
 
 
-def _empty_figure(height: float) -> tuple[Figure, Axes]:
-    """A figure that a notebook displays once: pyplot sets up the display, and closing it there leaves it to the cell."""
-    from matplotlib import pyplot
+def empty_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure that a notebook shows once: pyplot sets the display up, and being closed there leaves it to the cell."""
+    from matplotlib import pyplot  # only drawing needs it
 
-    figure, axes = pyplot.subplots(figsize=(WIDTH, height))
+    figure, axes = pyplot.subplots(figsize=(width, height))
     pyplot.close(figure)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GREY)
-    axes.tick_params(colors=GREY, labelcolor=INK, length=3)
+    axes.tick_params(colors=GREY, labelcolor=INK, length=3, labelsize=TEXT)
     return figure, axes
 
 
 def forest(assessment: Assessment) -> Figure:
     """One line for each group: its ratio to the reference with bounds, the limit, the rows, and the verdict in words.
 
-    Groups that were not assessed are listed too. An arrow marks a bound that lies outside the picture.
+    A hollow marker is the reference of its attribute; an arrow marks a bound outside the picture. Groups that were not
+    assessed are listed in grey.
     """
     lines = _lines(assessment)
-    figure, axes = _empty_figure(1.7 + ROW_HEIGHT * len(lines))
-    low, high = _span(assessment)
-    axes.set_xlim(low, high)
-    axes.set_ylim(len(lines) - 0.4, -1.6)
-    axes.axvspan(low, assessment.limit, color="#f7f2ee", zorder=0)
-    axes.axvline(assessment.limit, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
-    axes.axvline(1.0, color=GREY, linewidth=0.8, zorder=1)
-    axes.text(assessment.limit, -0.75, f"limit {assessment.limit:g} ", ha="right", color=INK, fontsize=9)
-    axes.text(1.0, -0.75, " no disparity", color=GREY, fontsize=9)
+    height = ABOVE + BELOW + ROW_HEIGHT * len(lines)
+    figure, axes = empty_figure(WIDTH, height)
+    figure.subplots_adjust(left=LEFT, right=RIGHT, top=1 - ABOVE / height, bottom=BELOW / height)
+    axes.set(xlim=_span(assessment), ylim=(len(lines) - 0.4, -0.6), yticks=[])
+    _draw_frame(axes, assessment)
+    several = len({finding.outcome for finding in assessment.findings}) > 1
     for place, line in enumerate(lines):
-        _draw_line(axes, place, line)
-    for x, heading in ((1.02, "ratio (bounds)"), (1.27, "rows"), (1.29, "verdict")):
-        axes.text(x, -0.75, heading, transform=axes.get_yaxis_transform(), color=GREY, fontsize=9, ha="right" if heading == "rows" else "left")
-    axes.set_yticks([])
-    axes.set_xlabel(f"ratio to the reference group, bounds at {assessment.confidence:.4g} joint confidence", color=GREY, fontsize=9)
-    figure.suptitle(
-        f"{metric_name(assessment.metric, None).capitalize()} by group: {assessment.verdict}",
-        x=0.02, y=1 - 0.18 / figure.get_figheight(), ha="left", va="top", fontsize=13, fontweight="bold", color=INK,
+        if line.rows is None:
+            _draw_heading(axes, place, line.text)
+        elif line.finding is None:
+            _draw_texts(axes, place, line, "", "not assessed", GREY)
+        else:
+            _draw_finding(axes, place, line, line.finding, name_outcome=several)
+    outcomes = {finding.outcome for finding in assessment.findings}
+    title = metric_name(assessment.metric, outcomes.pop() if len(outcomes) == 1 else None)
+    figure.text(
+        0.015, 1 - 0.2 / height, f"{title[0].upper()}{title[1:]}, by group: {assessment.verdict}",
+        va="top", fontsize=13, fontweight="bold", color=INK,
     )  # fmt: skip
-    margin = 0.6 / figure.get_figheight()
-    figure.subplots_adjust(left=0.25, right=0.66, top=1 - margin, bottom=margin)
     return figure
 
 
 def _lines(assessment: Assessment) -> list[_Line]:
-    attributes = dict.fromkeys(
-        [*(group.attribute for group in assessment.groups), *(small.attribute for small in assessment.not_assessed)]
-    )
-    lines = []
-    for attribute in attributes:
-        lines.append(_Line(text=attribute))
-        lines += [
-            _Line(text=finding.group.group, finding=finding, rows=finding.group.rows)
-            for finding in assessment.findings
-            if finding.group.attribute == attribute
-        ]
-        lines += [
-            _Line(text=small.group, rows=small.rows) for small in assessment.not_assessed if small.attribute == attribute
-        ]
+    """A heading for each attribute, its groups, and those of its groups that were left out."""
+    of_attribute: dict[str, list[_Line]] = {}
+    for finding in assessment.findings:
+        line = _Line(text=finding.group.group, rows=finding.group.rows, finding=finding)
+        of_attribute.setdefault(finding.group.attribute, []).append(line)
+    for small in assessment.not_assessed:
+        of_attribute.setdefault(small.attribute, []).append(_Line(text=small.group, rows=small.rows))
+    lines = [line for attribute, inside in of_attribute.items() for line in (_Line(text=attribute), *inside)]
     return lines or [_Line(text="no group was assessed")]
 
 
@@ -110,140 +98,73 @@ def _span(assessment: Assessment) -> tuple[float, float]:
     ratios = [group.ratio for group in assessment.groups]
     lowest = min([assessment.limit, *(ratio.low for ratio in ratios if ratio.low is not None)])
     highest = max([1.0, *(ratio.high for ratio in ratios if ratio.high is not None)])
-    return max(0.0, np.floor(lowest * 10 - 0.5) / 10), min(HIGHEST_SHOWN, np.ceil(highest * 10 + 0.5) / 10)
+    return max(0.0, math.floor(lowest * 10 - 0.5) / 10), min(HIGHEST_SHOWN, math.ceil(highest * 10 + 0.5) / 10)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+def _draw_frame(axes: Axes, assessment: Assessment) -> None:
+    """The limit, the line of no disparity, and the names of the columns."""
+    above, small = axes.get_xaxis_transform(), TEXT - 0.5
+    top = 1.012
+    axes.axvspan(axes.get_xlim()[0], assessment.limit, color="#f7f1ec", zorder=0)
+    axes.axvline(assessment.limit, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
+    axes.axvline(1.0, color=GREY, linewidth=0.8, zorder=1)
+    axes.text(assessment.limit, top, f"limit {assessment.limit:g}", transform=above, ha="right", color=INK, fontsize=small)
+    axes.text(1.0, top, "no disparity", transform=above, ha="left", color=GREY, fontsize=small)
+    for x, name, side in ((RATIO, "ratio (bounds)", "left"), (ROWS, "rows", "right"), (VERDICT, "verdict", "left")):
+        axes.text(x, top, name, transform=axes.transAxes, ha=side, color=GREY, fontsize=small)
+    axes.set_xlabel(
+        f"ratio to the reference, {assessment.confidence:.4%} joint bounds".replace(".0000", ""), color=GREY, fontsize=small
+    )
 
 
-def _draw_line(axes: Axes, place: int, line: _Line) -> None:
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _draw_heading(axes: Axes, place: int, text: str) -> None:
     beside = axes.get_yaxis_transform()
-    heading = line.rows is None
-    axes.text(
-        -0.36 if heading else -0.02, place, _shortened(line.text), transform=beside, ha="left" if heading else "right",
-        va="center", fontsize=9.5, fontweight="bold" if heading else "normal", color=INK if heading or line.finding else GREY,
-    )  # fmt: skip
-    if heading:
-        axes.plot([-0.36, 1.53], [place + 0.5] * 2, transform=beside, color=PALE, linewidth=0.8, clip_on=False)
+    axes.text(HEADING, place, text, transform=beside, va="center", fontsize=TEXT, fontweight="bold", color=INK)
+    axes.plot([HEADING, END], [place + 0.45] * 2, transform=beside, color=PALE, linewidth=0.8, clip_on=False, zorder=0.5)
+
+
+def _draw_texts(axes: Axes, place: int, line: _Line, ratio: str, verdict: str, colour: str) -> None:
+    beside, ink = axes.get_yaxis_transform(), GREY if line.finding is None else INK
+    weight = "normal" if line.finding is None else "bold"
+    label = _shortened(line.text, LONGEST_LABEL)
+    axes.text(-0.03, place, label, transform=beside, ha="right", va="center", fontsize=TEXT, color=ink)
+    axes.text(RATIO, place, ratio, transform=beside, va="center", fontsize=TEXT, color=ink)
+    axes.text(ROWS, place, f"{line.rows:,}", transform=beside, ha="right", va="center", fontsize=TEXT, color=ink)
+    axes.text(VERDICT, place, verdict, transform=beside, va="center", fontsize=TEXT, color=colour, fontweight=weight)
+
+
+def _draw_finding(axes: Axes, place: int, line: _Line, finding: Finding, *, name_outcome: bool) -> None:
+    group, ratio = finding.group, finding.group.ratio
+    colour = VERDICT_COLOURS[group.verdict]
+    reference = finding.reference == group.group and ratio.value is not None
+    word: str = "reference" if reference else group.verdict
+    if name_outcome and finding.outcome is not None and not reference:
+        word += f" ({_shortened(finding.outcome, 12)})"
+    _draw_texts(axes, place, line, _ratio_text(finding, reference=reference), word, colour)
+    if ratio.value is None:
         return
-    axes.text(1.27, place, f"{line.rows:,}", transform=beside, ha="right", va="center", fontsize=9.5, color=INK if line.finding else GREY)
-    if line.finding is None:
-        axes.text(1.29, place, "not assessed", transform=beside, va="center", fontsize=9.5, color=GREY)
-    else:
-        _draw_finding(axes, place, line.finding)
-
-
-def _draw_finding(axes: Axes, place: int, finding: Finding) -> None:
-    beside, group = axes.get_yaxis_transform(), finding.group
-    colour, ratio = COLOURS[group.verdict], group.ratio
-    reference = finding.reference == group.group and ratio.value == 1
-    word = "reference" if reference else group.verdict
-    outcome = "" if finding.outcome is None or reference else f" ({_shortened(finding.outcome)})"
     left, right = axes.get_xlim()
-    if ratio.value is not None:
-        if ratio.low is not None and ratio.high is not None:
-            axes.plot([max(left, ratio.low), min(right, ratio.high)], [place] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
-            if ratio.high > right:
-                axes.plot(right, place, marker=">", color=colour, markersize=6, clip_on=False)
-        axes.plot(
-            ratio.value, place, marker=MARKERS[group.verdict], color=colour, markersize=7,
-            markerfacecolor="white" if reference else colour, markeredgewidth=1.5, zorder=3, clip_on=False,
-        )  # fmt: skip
-    axes.text(1.29, place, word + outcome, transform=beside, va="center", fontsize=9.5, color=colour, fontweight="bold")
-    axes.text(1.02, place, _ratio_text(finding, reference), transform=beside, va="center", fontsize=9.5, color=INK)
+    if ratio.low is not None and ratio.high is not None:
+        ends = [max(left, ratio.low), min(right, ratio.high)]
+        axes.plot(ends, [place] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
+        if ratio.high > right:
+            axes.plot(right, place, marker=">", color=colour, markersize=6, clip_on=False)
+    axes.plot(
+        ratio.value, place, marker=MARKERS[group.verdict], color=colour, markersize=6.5, zorder=3, clip_on=False,
+        markerfacecolor="white" if reference else colour, markeredgewidth=1.5,
+    )  # fmt: skip
 
 
-def _ratio_text(finding: Finding, reference: bool) -> str:
+def _ratio_text(finding: Finding, *, reference: bool) -> str:
     ratio = finding.group.ratio
     if finding.group.rate.value is None:
         return "rate undefined"
     if ratio.value is None:
         return "not comparable"
     if reference or ratio.low is None or ratio.high is None:
-        return f"{ratio.value:.2f}"
-    return f"{ratio.value:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
-
-
-def threshold_curve(
-    y_true: Iterable[object],
-    probability: ArrayLike,
-    grouping: Grouping,
-    policy: Fairness,
-    *,
-    positive: str,
-    threshold: float = 0.5,
-) -> Figure:
-    """What moving the decision threshold of a binary model does to its accuracy and to the selection-rate ratio of a grouping.
-
-    The ratio is the lowest over the highest selection rate among groups of the policy's minimum size: point values to explore
-    with, not a verdict. The outcome that counts as selected is `policy.favourable`, else `positive`.
-
-    Args:
-        y_true: the labels.
-        probability: of the class `positive`, for the same rows.
-        grouping: one of `groups_of`, for the same rows.
-        policy: gives limit, minimum group size and favourable outcome.
-        positive: the class that is predicted where the probability reaches the threshold.
-        threshold: the one in use, marked in the picture.
-    """
-    truth = np.asarray([str(label) == positive for label in y_true], dtype=bool)
-    scores = np.asarray(probability, dtype=np.float64)
-    same_length(len(truth), len(scores))
-    same_length(len(truth), len(grouping.codes))
-    selects_positive = policy.favourable in (None, positive)
-    ratio = _ratio_by_threshold(scores, grouping, policy.minimum_group_size, selects_positive=selects_positive)
-    below = 1 - _share_reaching(scores[truth])
-    accuracy = truth.mean() * (1 - below) + (~truth).mean() * (1 - _share_reaching(scores[~truth]))
-    figure, axes = _empty_figure(4.2)
-    axes.axhline(policy.limit, color=INK, linewidth=1.1, linestyle=(0, (4, 3)))
-    axes.text(0.005, policy.limit + 0.012, f"limit {policy.limit:g}", color=INK, fontsize=9)
-    axes.plot(THRESHOLDS, accuracy, color=BLUE, linewidth=2.2, label="accuracy")
-    axes.plot(THRESHOLDS, ratio, color=PURPLE, linewidth=2.2, linestyle=(0, (6, 1.5)), label="selection-rate ratio, lowest over highest")
-    axes.fill_between(THRESHOLDS, 0, 1, where=ratio >= policy.limit, color=COLOURS["PASS"], alpha=0.08, linewidth=0)
-    axes.axvline(threshold, color=GREY, linewidth=1)
-    _mark_threshold(axes, threshold, accuracy, ratio)
-    axes.set(xlim=(0, 1), ylim=(0, 1.04), xlabel=f"threshold on the probability of {positive!r}")
-    axes.grid(axis="y", color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize=9.5)
-    favourable = positive if policy.favourable is None else policy.favourable
-    figure.suptitle(
-        f"Threshold, accuracy and disparity by {grouping.attribute} (selected: {favourable!r})",
-        x=0.06, ha="left", fontsize=13, fontweight="bold", color=INK,
-    )  # fmt: skip
-    figure.subplots_adjust(left=0.06, right=0.97, top=0.83, bottom=0.13)
-    return figure
-
-
-def _share_reaching(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of scores at or above each threshold; 0 of no scores, which then have no weight either."""
-    below = np.searchsorted(np.sort(scores), THRESHOLDS, side="left")
-    return 1 - below / max(1, len(scores))
-
-
-def _ratio_by_threshold(
-    scores: NDArray[np.float64], grouping: Grouping, minimum: int, *, selects_positive: bool
-) -> NDArray[np.float64]:
-    """Lowest over highest selection rate at each threshold; NaN where nobody is selected or fewer than two groups are large enough."""
-    large = [group for group, rows in enumerate(grouping.rows.tolist()) if rows >= minimum]
-    if len(large) < 2:  # noqa: PLR2004
-        return np.full(len(THRESHOLDS), np.nan)
-    shares = np.stack([_share_reaching(scores[grouping.codes == group]) for group in large])
-    rates = shares if selects_positive else 1 - shares
-    highest = rates.max(axis=0)
-    return np.divide(rates.min(axis=0), highest, out=np.full(len(THRESHOLDS), np.nan), where=highest > 0)
-
-
-def _mark_threshold(axes: Axes, threshold: float, accuracy: NDArray[np.float64], ratio: NDArray[np.float64]) -> None:
-    """Dots and numbers where the curves meet the threshold in use."""
-    at = int(np.argmin(np.abs(THRESHOLDS - threshold)))
-    to_the_left = threshold > 0.85
-    for curve, colour in ((accuracy, BLUE), (ratio, PURPLE)):
-        if np.isnan(curve[at]):
-            continue
-        axes.plot(threshold, curve[at], marker="o", markersize=7, color=colour, markeredgecolor="white", zorder=4)
-        axes.annotate(
-            f"{curve[at]:.2f}", (threshold, curve[at]), xytext=(-8 if to_the_left else 8, 5), textcoords="offset points",
-            ha="right" if to_the_left else "left", color=colour, fontsize=10, fontweight="bold",
-        )  # fmt: skip
+        return f"{ratio.value:.3f}"
+    return f"{ratio.value:.3f} ({ratio.low:.3f}–{ratio.high:.3f})"

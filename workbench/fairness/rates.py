@@ -113,7 +113,7 @@ def measure(
         fitting = LOWER_IS_BETTER if task == "regression" else "selection_rate, true_positive_rate or accuracy"
         raise BadInput(
             f"the fairness metric {policy.metric} cannot be measured on a {task} task",
-            hint=f'Set `metric` under [fairness] in workbench.toml to {fitting}.',
+            hint=f"Set `metric` under [fairness] in workbench.toml to {fitting}.",
         )
     if task == "regression":
         target, estimate = _numbers(y_true, "y_true"), _numbers(y_predicted, "y_predicted")
@@ -178,7 +178,8 @@ def _numbers(values: Iterable[object], name: str) -> Floats:
     try:
         numbers = np.asarray(listed, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"{name} must hold numbers for a regression task: {error}", hint="Convert the target to numbers.") from error
+        hint = "Convert the target and the predictions to numbers."
+        raise BadInput(f"{name} must hold numbers for a regression task: {error}", hint=hint) from error
     bad = int((~np.isfinite(numbers)).sum())
     if bad:
         raise BadInput(f"{name} has {bad:,} missing or infinite values", hint="Assess only rows with a known target.")

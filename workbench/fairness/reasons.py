@@ -87,16 +87,18 @@ def _failure(finding: Finding, policy: Fairness) -> str:
 def _question(finding: Finding, policy: Fairness) -> str:
     group = finding.group
     words = metric_name(policy.metric, finding.outcome)
-    more = "" if group.rows_needed is None else f"; about {group.rows_needed:,} more labelled rows of this group would likely settle it"
+    needed = group.rows_needed
+    more = "" if needed is None else f"; about {needed:,} more labelled rows of this group would likely settle it"
+    minimum = f"{policy.minimum_group_size:,}"
     if group.rate.value is None:
         return f"{finding.name}: its {words} is undefined, because none of its {group.rows:,} rows counts towards it{more}."
     if finding.base < policy.minimum_group_size:
         return (
             f"{finding.name}: its {words} rests on {finding.base:,} of its {group.rows:,} rows, "
-            f"fewer than the minimum of {policy.minimum_group_size:,}{more}."
+            f"fewer than the minimum of {minimum}{more}."
         )
     if finding.reference is None:
-        return f"{finding.name}: its {words} has no other group of at least {policy.minimum_group_size:,} rows to be compared with."
+        return f"{finding.name}: its {words} has no other group of at least {minimum} rows to be compared with."
     if group.ratio.value is None:
         return f"{finding.name}: the ratio of its {words} is undefined, because the rate it would be divided by is 0."
     if group.ratio.low is None:
@@ -106,8 +108,9 @@ def _question(finding: Finding, policy: Fairness) -> str:
 
 def _comparison(finding: Finding, policy: Fairness) -> str:
     group = finding.group
+    rate = f"{group.rate.value:.4g}" if policy.metric == "mean_absolute_error" else f"{group.rate.value:.3f}"
     return (
-        f"{finding.name}: its {metric_name(policy.metric, finding.outcome)} is {group.rate.value:.3g} over {finding.base:,} rows, "
+        f"{finding.name}: its {metric_name(policy.metric, finding.outcome)} is {rate} over {finding.base:,} rows, "
         f"a ratio of {_with_bounds(group.ratio)} to {group.attribute} {finding.reference}"
     )
 
@@ -126,7 +129,8 @@ def _holds(passed: Sequence[Finding], total: int, verdict: Verdict, policy: Fair
 
 
 def _nothing_to_compare(attribute: str, policy: Fairness) -> str:
-    return f"{attribute} could not be assessed: fewer than two of its groups can be compared at a minimum of {policy.minimum_group_size:,} rows."
+    minimum = f"{policy.minimum_group_size:,}"
+    return f"{attribute} could not be assessed: it has fewer than two groups whose rates can be compared over {minimum} rows."
 
 
 def _left_out(not_assessed: Sequence[NotAssessed], policy: Fairness) -> list[str]:
@@ -142,7 +146,8 @@ def _method(findings: Sequence[Finding], policy: Fairness) -> list[str]:
     if not any(finding.group.ratio.low is not None for finding in findings):
         return []
     best = "lowest" if policy.metric == "mean_absolute_error" else "highest"
+    measured, confidence = metric_name(policy.metric, None), f"{100 * policy.confidence:g} %"
     return [
-        f"Each group is compared with the one that has the {best} {metric_name(policy.metric, None)}, where a ratio of 1 is no "
-        f"disparity; the bounds hold together with {policy.confidence:.4g} confidence. Another metric may show another disparity."
+        f"Each group is compared with the one that has the {best} {measured}, where a ratio of 1 is no disparity; "
+        f"the bounds hold together with {confidence} confidence. Another metric may show another disparity."
     ]

@@ -82,7 +82,7 @@ def misfit(values: pl.Series, kind: Kind) -> str | None:
     if dtype != pl.String:
         return f"{dtype} where numbers belong"
     text = values.cast(pl.Float64, strict=False).null_count() - values.null_count()
-    return f"text where numbers belong, {text:,} of {len(values):,} values," if text else "numbers written as text"
+    return f"text where numbers belong ({text:,} of {len(values):,} values)" if text else "numbers written as text"
 
 
 def converted(values: pl.Series, kind: Kind) -> pl.Series:

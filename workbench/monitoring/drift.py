@@ -120,7 +120,7 @@ def _measure(pair: Pair) -> _Test | None:
             pair=pair,
             statistic="Kolmogorov-Smirnov",
             p_value=kolmogorov_smirnov(gap, before, after),
-            psi=stability_index(*number_counts(before, after)),
+            psi=stability_index(number_counts(before, after)),
             change=_number_change(gap, before, after),
         )
     counts = category_counts(pair.reference, pair.current)
@@ -129,8 +129,8 @@ def _measure(pair: Pair) -> _Test | None:
     return _Test(
         pair=pair,
         statistic="chi-square",
-        p_value=chi_square(*counts),
-        psi=stability_index(*counts),
+        p_value=chi_square(counts),
+        psi=stability_index(counts),
         change=_category_change(pair),
     )
 

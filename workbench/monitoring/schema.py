@@ -83,7 +83,7 @@ def _value_problem(values: pl.Series, column: Column, known: pl.Series | None) -
         return f"is empty: all {len(values):,} values are missing"
     reason = misfit(values, column.kind)
     if reason:
-        return f"changed its type: {reason.rstrip(',')} (training: {column.source_type})"
+        return f"changed its type: {reason}; training held {column.source_type}s"
     found = converted(values, column.kind)
     if column.kind == "category" and column.categories and not found.is_in(list(column.categories)).any():
         return f"holds only categories that training never saw, such as {_shown(found)!r}"

@@ -64,7 +64,7 @@ def launch(
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and the project's own flow
                 command,
                 cwd=layout.root,
-                env=environment(layout),
+                env=_shared_cores(environment(layout), workers),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -75,6 +75,12 @@ def launch(
         raise _failure(layout, flow, run, log)
     assert run is not None  # noqa: S101 - a flow that ended well has written its run id
     return run
+
+
+def _shared_cores(variables: Mapping[str, str], workers: int) -> dict[str, str]:
+    """Parallel steps share the cores: numerical threads beyond them wait for each other and slow everything down."""
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    return {"OMP_NUM_THREADS": str(threads), **variables}
 
 
 def _follow(

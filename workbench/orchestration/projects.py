@@ -74,7 +74,8 @@ def init_example(folder: Path, name: str) -> Made:
 
     def fill(draft: Path) -> tuple[str, ...]:
         (draft / "data").mkdir()
-        shutil.copyfile(chosen.path, draft / "data" / chosen.path.name)
+        for shipped in (chosen.path, chosen.readme):  # the licence asks that the attribution travels with the data
+            shutil.copyfile(shipped, draft / "data" / shipped.name)
         return write_project(
             draft,
             name=_slug(folder),

@@ -9,43 +9,57 @@ from pathlib import Path
 import msgspec
 
 from workbench.data.contract import Contract
-from workbench.errors import NotFound
+from workbench.errors import BadInput, NotFound
 from workbench.monitoring.windows import Window, latest_window
 from workbench.orchestration.packaging import ancestor
-from workbench.records import BentoBuild, Candidate, Deployment, MonitoringReport, PreparedData, Record, Saved
+from workbench.project import read_project
+from workbench.records import BentoBuild, Candidate, Deployment, MonitoringReport, PreparedData, Saved
 from workbench.settings import Layout
 from workbench.store import Control, Objects
 
-__all__ = ["answering_bento", "collect_window", "deployment_of", "write_page"]
+__all__ = ["answering_bento", "collect_window", "write_page"]
 
 
 def collect_window(
     layout: Layout, control: Control, objects: Objects, *, rows: int | None, since: str | None
 ) -> tuple[str, Mapping[str, Saved]]:
-    """Stores the window of the model that answered last, with the training reference of that same model.
+    """Stores the window of the deployment that answered last, with the training reference of its model.
 
     Returns:
-        The id of the deployment (or bento) that answered, and the stored values: `window`, `window_facts`, `training`,
-        `holdout`, `contract`, and `holdout_predictions`.
+        The id of the deployment, and the stored values: `window`, `window_facts`, `training`, `holdout`, `contract` and
+        `holdout_predictions`.
 
     Raises:
-        NotFound: nothing was served yet, or the predictions come from a model this project does not know.
+        NotFound: nothing was served yet, or nothing in the time asked for.
+        BadInput: the window holds fewer predictions than the project judges.
     """
-    window = latest_window(layout.predictions, rows=rows, since=since)
-    digest = str(window.frame.item(-1, "digest"))
-    bento = answering_bento(control, digest)
-    prepared, candidate = ancestor(bento, PreparedData, control), ancestor(bento, Candidate, control)
+    deployment = _answering(layout, control)
+    window = latest_window(layout.root / deployment.predictions, rows=rows, since=since)
+    needed = read_project(layout.project_file).monitoring.minimum_rows
+    if window.rows < needed:
+        raise BadInput(
+            f"a window of {window.rows} predictions is too small to judge, expected at least {needed}",
+            hint="Watch a longer window, or lower monitoring.minimum_rows in workbench.toml.",
+        )
+    prepared, candidate = ancestor(deployment, PreparedData, control), ancestor(deployment, Candidate, control)
     contract = msgspec.json.decode(objects.path(prepared.saved["contract"].digest).read_bytes(), type=Contract)
     upstream = {name: prepared.saved[name] for name in ("training", "holdout", "contract")}
     upstream["holdout_predictions"] = candidate.saved["holdout_predictions"]
-    source = deployment_of(bento, control) or bento
-    return source.id, {**upstream, **_stored(window, contract, digest, objects)}
+    return deployment.id, {**upstream, **_stored(window, contract, objects)}
 
 
-def _stored(window: Window, contract: Contract, digest: str, objects: Objects) -> dict[str, Saved]:
+def _answering(layout: Layout, control: Control) -> Deployment:
+    """The newest deployment that has logged a prediction: one folder holds the answers of one model only."""
+    for record in reversed(control.all(kind="deployment")):
+        if isinstance(record, Deployment) and any((layout.root / record.predictions).rglob("*.jsonl")):
+            return record
+    raise NotFound("nothing was served yet", hint="Serve the model and send it requests: workbench serve")
+
+
+def _stored(window: Window, contract: Contract, objects: Objects) -> dict[str, Saved]:
     observed = window.observed(contract)
     frame = objects.write(lambda path: observed.write_parquet(path, compression="zstd"))
-    facts = {"first": window.first, "last": window.last, "rows": window.rows, "models": window.models, "digest": digest}
+    facts = {"first": window.first, "last": window.last, "rows": window.rows, "models": window.models}
     written = objects.write_bytes(msgspec.json.encode(facts))
     return {
         "window": Saved(name="window", format="polars.parquet", digest=frame[0], size=frame[1]),
@@ -66,12 +80,6 @@ def answering_bento(control: Control, digest: str) -> BentoBuild:
         f"the predictions name model digest {digest[:12]}…, which no bento of this project has",
         hint="They were served from another project's bento; watch them there.",
     )
-
-
-def deployment_of(bento: Record, control: Control) -> Deployment | None:
-    """The newest deployment of a bento, if it was served through the workbench."""
-    found = [record for record in control.all(kind="deployment", parent=bento.id) if isinstance(record, Deployment)]
-    return found[-1] if found else None
 
 
 def write_page(report_id: str, layout: Layout, control: Control, objects: Objects) -> Path:

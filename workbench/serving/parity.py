@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from workbench.data.contract import MISSING, Contract
 from workbench.errors import PackagingFailed
@@ -93,18 +94,22 @@ def prove_parity(pipeline: Pipeline, onnx_bytes: bytes, contract: Contract, hold
         raise PackagingFailed("the holdout has no rows to prove parity on", hint="Give at least one row that was not trained on.")
     features = holdout.select(contract.names)
     try:
-        reference, converted = _reference(pipeline, contract), _converted(onnx_bytes, contract)
-        plain = reference(features)
-        scale = _spread(plain.numbers) if contract.task == "regression" else 1.0
-        cases = tuple(
-            _compare(name, reference(rows), converted(rows), scale) for name, rows in _cases(_rounded(features, contract), contract, reference)
-        )
-        rounded = _differences(plain, converted(features), scale)
+        with threadpool_limits(limits=1):  # many small predictions: threads would mostly wait for each other
+            return _measured(_reference(pipeline, contract), _converted(onnx_bytes, contract), contract, features)
     except Exception as error:  # either runtime raises what it likes; each means the graph cannot take the model's place
         raise PackagingFailed(
             f"parity cannot be measured: {type(error).__name__}: {error}", hint="The model can still be packaged as skops."
         ) from error
-    return _verdict(cases, rounded)
+
+
+def _measured(reference: _Model, converted: _Model, contract: Contract, features: pl.DataFrame) -> Parity:
+    plain = reference(features)
+    scale = _spread(plain.numbers) if contract.task == "regression" else 1.0
+    cases = tuple(
+        _compare(name, reference(rows), converted(rows), scale)
+        for name, rows in _cases(_rounded(features, contract), contract, reference)
+    )
+    return _verdict(cases, _differences(plain, converted(features), scale))
 
 
 def _verdict(cases: tuple[Case, ...], rounded: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> Parity:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ class Outcome:
         return {MIME: {"hop": self.hop, **self.values}, "text/html": self._html(), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
-        lines = [f"{name}: {_text(value)}" for name, value in self.values.items()]
+        lines = [f"{name}: {'; '.join(_lines(value))}" for name, value in self.values.items()]
         return "\n".join([f"recorded by {self.hop}", *lines])
 
     def _html(self) -> str:
@@ -43,26 +42,34 @@ def _is_estimate(value: object) -> bool:
     return isinstance(value, Mapping) and set(value) == {"value", "low", "high"}
 
 
-def _text(value: object) -> str:
-    if _is_estimate(value):
-        assert isinstance(value, Mapping)  # noqa: S101 - narrows the type for the checker
-        if value["value"] is None:
-            return "undefined"
-        interval = "" if value["low"] is None else f" ({value['low']:.4g} to {value['high']:.4g})"
-        return f"{value['value']:.4g}{interval}"
-    if isinstance(value, Mapping) and value and all(_is_estimate(item) for item in value.values()):
-        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
-    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return " ".join(value) or "none"
-    return bounded(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 400)
+def _lines(value: object) -> list[str]:
+    """A value as short lines of text: one for each item of a list or mapping."""
+    if isinstance(value, Mapping) and not _is_estimate(value):
+        return [f"{name} {_phrase(item)}" for name, item in value.items() if item is not None]
+    if isinstance(value, list | tuple):
+        return [_phrase(item) for item in value] or ["none"]
+    return [_phrase(value)]
+
+
+def _phrase(value: object) -> str:
+    if isinstance(value, Mapping) and _is_estimate(value):
+        return _estimate(value)
+    if isinstance(value, Mapping):
+        return bounded(", ".join(f"{name} {_phrase(item)}" for name, item in value.items() if item is not None), 300)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return bounded(", ".join(map(_phrase, value)) if isinstance(value, list | tuple) else value, 400)
+
+
+def _estimate(value: Mapping[str, Any]) -> str:
+    if value["value"] is None:
+        return "undefined"
+    interval = "" if value["low"] is None or value["high"] is None else f" ({value['low']:.4g} to {value['high']:.4g})"
+    return f"{value['value']:.4g}{interval}"
 
 
 def _cell(value: object) -> str:
     if isinstance(value, str) and value in VERDICTS:
         colour, sign = VERDICTS[value]
         return f"<b style='color:{colour}'>{sign} {value}</b>"
-    if isinstance(value, Mapping) and value and all(_is_estimate(item) for item in value.values()):
-        return "<br>".join(f"{html.escape(name)} <b>{html.escape(_text(item))}</b>" for name, item in value.items())
-    if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
-        return "<br>".join(html.escape(item) for item in value)
-    return html.escape(_text(value))
+    return "<br>".join(html.escape(line) for line in _lines(value))
