@@ -35,16 +35,6 @@ class Running:
     log: Path
 
 
-@pytest.fixture(autouse=True, scope="session")
-def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """BentoML's stores for this run only; its telemetry is off."""
-    home = tmp_path_factory.mktemp("bentoml")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENTOML_HOME", str(home))
-        patch.setenv("BENTOML_DO_NOT_TRACK", "1")
-        yield home
-
-
 @pytest.fixture
 def free_port() -> int:
     """A port nobody listens on."""

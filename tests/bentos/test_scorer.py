@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from workbench.data.contract import MISSING
 from workbench.serving.scorer.predictions import read_predictions
 
 GOOD = {"age": 40, "limit bal": 900.5, "SEX": 1, "copy": "a", "_own": True}
@@ -39,20 +41,13 @@ def predict(running, *rows, **headers) -> tuple[int, dict, dict]:
 
 def test_answers_are_those_of_the_pipeline(running):
     rows = running.rows.head(30)
-    status, answer, _ = predict(running, *rows.with_columns(pl_null(rows)).to_dicts())
+    status, answer, _ = predict(running, *rows.with_columns(pl.col("copy").replace(MISSING, None)).to_dicts())
     assert status == 200, answer
     expected = running.pipeline.predict_proba(rows.to_pandas())
     given_ = [[one["probabilities"]["no"], one["probabilities"]["yes"]] for one in answer["predictions"]]
     np.testing.assert_allclose(given_, expected, atol=1e-5)
     assert [one["label"] for one in answer["predictions"]] == running.pipeline.predict(rows.to_pandas()).tolist()
     assert answer["model"] == {"name": "small", "version": "v1", "digest": running.package.digest}
-
-
-def pl_null(rows):
-    """The missing category as a client would send it: null."""
-    import polars as pl
-
-    return pl.col("copy").replace("(missing)", None)
 
 
 def test_an_unseen_category_is_answered_and_named(running):
@@ -186,17 +181,25 @@ BODIES = st.one_of(
     st.binary(max_size=200),
     VALUES.map(json.dumps).map(str.encode),
     st.lists(CHANGES.map(lambda change: {**GOOD, **change}), max_size=3).map(lambda rows: json.dumps({"rows": rows}).encode()),
-    st.tuples(st.integers(0, 120), st.binary(max_size=4)).map(lambda cut: json.dumps({"rows": [GOOD]}).encode()[: cut[0]] + cut[1]),
+    st.tuples(st.integers(0, 120), st.binary(max_size=4)).map(
+        lambda cut: json.dumps({"rows": [GOOD]}).encode()[: cut[0]] + cut[1]
+    ),
 )
 HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "content-encoding", "x-request-id", "accept", "transfer-encoding", "expect"]),
-    st.sampled_from(["application/json", "application/json; charset=utf-8", "application/vnd.bentoml+pickle", "gzip", "a" * 99, "x-1", ""]),
+    st.sampled_from(
+        ["application/json", "application/json; charset=utf-8", "application/vnd.bentoml+pickle", "gzip", "a" * 99, "x-1", ""]
+    ),
     max_size=3,
 )
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(body=BODIES, headers=st.just(JSON) | HEADERS, path=st.sampled_from(["/predict", "/predict", "/predict/", "/%70redict", "/other"]))
+@given(
+    body=BODIES,
+    headers=st.just(JSON) | HEADERS,
+    path=st.sampled_from(["/predict", "/predict", "/predict/", "/%70redict", "/other"]),
+)
 def test_no_request_whatever_gets_a_5xx(running, body, headers, path):
     status, answer, _ = ask(running, body, headers, path=path)
     assert status < 500, (body, headers, answer)

@@ -12,7 +12,7 @@ from workbench.fairness import Grouping, assess
 from workbench.project import Fairness
 
 POLICY = Fairness(metric="selection_rate", minimum_group_size=20)
-NEGLIGIBLE = 1e-6
+NEGLIGIBLE = 1e-5
 ERRORS = Fairness(metric="mean_absolute_error", minimum_group_size=20)
 
 
@@ -42,7 +42,7 @@ def test_equal_rates_are_hardly_ever_failed(size):
 
 
 def test_equal_rates_of_three_hundred_rows_are_never_failed():
-    assert shares(300, 0.5, 0.5)["FAIL"] < 0.0001
+    assert shares(300, 0.8, 0.8)["FAIL"] < 0.0001
 
 
 @pytest.mark.parametrize("size", [20, 50, 100])
@@ -52,7 +52,7 @@ def test_a_true_ratio_of_six_tenths_is_hardly_ever_passed(size):
 
 
 def test_enough_rows_find_a_disparity():
-    assert shares(300, 0.5, 0.3)["FAIL"] > 0.6
+    assert shares(100, 0.9, 0.54)["FAIL"] > 0.75
 
 
 @pytest.mark.parametrize("size", [20, 100])

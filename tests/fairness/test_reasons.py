@@ -32,3 +32,9 @@ def test_many_groups_do_not_flood_the_reader(policy):
 
 def test_the_method_is_told_with_the_verdict(policy):
     assert "the bounds hold together with 95 % confidence" in reasons(policy)[-1]
+
+
+def test_an_attribute_that_cannot_be_compared_is_explained_once(policy, grouping, selected):
+    p = selected((50, 100))
+    found = assess(p, p, [grouping(100, attribute="sex")], policy(), task="binary", positive="1")
+    assert found.reasons == ("sex could not be assessed: it has fewer than two groups whose rates can be compared over 20 rows.",)

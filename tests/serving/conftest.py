@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +48,12 @@ def contract_for(rows: pl.DataFrame, target: str) -> Contract:
     """The contract of the credit columns for one of the targets."""
     numbers = [
         Column(
-            name=name, kind="number", source_type="integer", nullable=name == "AGE", minimum=rows[name].min(), maximum=rows[name].max()
+            name=name,
+            kind="number",
+            source_type="integer",
+            nullable=name == "AGE",
+            minimum=rows[name].min(),
+            maximum=rows[name].max(),
         )
         for name in NUMBERS
     ]
@@ -112,13 +116,3 @@ def wrong_in_onnx(credit: pl.DataFrame) -> Fitted:
     """HistGradientBoosting with categorical features: it converts without an error into a graph that predicts something else."""
     boosted = HistGradientBoostingClassifier(max_iter=20, categorical_features=list(range(len(NUMBERS), len(NUMBERS) + 3)))
     return fit(credit, "default", "tree", boosted)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """BentoML's stores for this run only; its telemetry is off."""
-    home = tmp_path_factory.mktemp("bentoml")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENTOML_HOME", str(home))
-        patch.setenv("BENTOML_DO_NOT_TRACK", "1")
-        yield home

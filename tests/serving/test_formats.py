@@ -31,7 +31,9 @@ class Trap:
         return Path.touch, (self.mark,)
 
 
-@pytest.mark.parametrize("kind", ["linear binary", "boosted multiclass", "boosted regression", "network binary", "network regression"])
+@pytest.mark.parametrize(
+    "kind", ["linear binary", "boosted multiclass", "boosted regression", "network binary", "network regression"]
+)
 def test_every_shipped_kind_of_model_is_read_back_the_same(fitted, tmp_path, kind):
     one = fitted(kind)
     write_model(one.pipeline, tmp_path / "model.skops")

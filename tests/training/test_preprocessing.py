@@ -61,7 +61,9 @@ def test_a_column_that_is_empty_in_the_training_rows_does_no_harm(family):
 @pytest.mark.parametrize("minimum", [None, 0.0, 5.0, -3.0, -4.0, -1e9])
 def test_a_missing_number_lies_below_every_other_for_trees_and_is_exact_in_single_precision(minimum):
     one = contract("a", minimum=minimum)
-    (value,) = preprocessing(one, "tree").fit_transform(model_input(pl.DataFrame({"a": [None]}, schema={"a": pl.Float64}), one))[0]
+    (value,) = preprocessing(one, "tree").fit_transform(model_input(pl.DataFrame({"a": [None]}, schema={"a": pl.Float64}), one))[
+        0
+    ]
     assert value < (0 if minimum is None else minimum)
     assert float(np.float32(value)) == value
 

@@ -183,9 +183,9 @@ def test_the_interval_of_cross_validation_is_that_of_nadeau_and_bengio():
     contract = Contract(features=(column,), target="y", task="regression")
     frame = pl.DataFrame({"x": [0.0] * 40, "y": [1.0] * 20 + [3.0] * 20})
     always_zero = make_pipeline(preprocessing(contract, "linear"), DummyRegressor(strategy="constant", constant=0.0))
-    measured = cross_validate(
-        always_zero, frame, contract=contract, folds=2, seed=0, groups=np.arange(40) // 20, confidence=0.5
-    )["mae"]
+    measured = cross_validate(always_zero, frame, contract=contract, folds=2, seed=0, groups=np.arange(40) // 20, confidence=0.5)[
+        "mae"
+    ]
     # The folds measure 1 and 3: variance 2, times 1/folds + test/train = 3/2; Student's t with one degree of freedom is 1 here.
     assert measured.value == pytest.approx(2)
     assert measured.low == pytest.approx(2 - 3**0.5)

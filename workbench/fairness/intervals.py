@@ -15,10 +15,10 @@ has: errors are positive and skewed to the right, and so is their mean in a smal
 Bounds are percentiles. Their tails are divided by the number of comparisons (Bonferroni), in which the reference group counts
 as one: it is chosen by looking at the same rows. Each tail is estimated from at least 20 replicates.
 
-Measured by simulation, limit 0.8, confidence 0.95 (tests/fairness/test_calibration.py holds a part of it): two groups of equal
-rate and 20 to 300 rows each are failed in at most 0.5 % of draws at rates from 0.5, and in at most 1.5 % at rates from 0.02, where
-the nominal share is 2.5 %. With eight equal groups any is failed in at most 1 % of draws at rates from 0.3 and 100 rows each, but in
-up to 4 % at a rate of 0.1. A true ratio of 0.6 was never passed in 4,000 draws.
+Measured, at a limit of 0.8 and a confidence of 0.95 (tests/fairness/test_calibration.py holds a part of it): two groups of
+equal rate and 20 to 300 rows each are failed with a probability of at most 0.5 % at rates from 0.5 and at most 1.1 % at rates
+from 0.02, and a true ratio of 0.6 is passed with at most 0.01 %. Against a reference of 5,000 rows the first is at most 1.5 %.
+Among eight equal groups of 100 rows any is failed in 1 % of draws at rates from 0.3, but in up to 4 % where rates are near 0.1.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ def reasons_for(
             'people in workbench.toml, under [dataset], such as `sensitive = ["SEX", "AGE"]`.',
         )
     failed = _worst_first(findings, "FAIL")
-    open_ = _worst_first(findings, "INCONCLUSIVE")
+    alone = set(uncompared)  # one sentence for the whole attribute says it
+    open_ = [each for each in _worst_first(findings, "INCONCLUSIVE") if each.reference or each.group.attribute not in alone]
     passed = _worst_first(findings, "PASS")
     return (
         *_bounded([_failure(finding, policy) for finding in failed], "more groups fail"),

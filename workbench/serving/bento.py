@@ -39,7 +39,9 @@ def open_bentoml() -> ModuleType:
     """BentoML with its stores, imported with its telemetry off."""
     os.environ.update({name: value for name, value in TELEMETRY_OFF.items() if name.startswith(("BENTOML", "DO_NOT"))})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # BentoML 1.4 builds its ignore patterns with an old name of pathspec's
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # BentoML 1.4 builds its ignore patterns with an old name of pathspec's
         for part in ("models", "bentos", "exceptions"):
             importlib.import_module(f"bentoml.{part}")
     return importlib.import_module("bentoml")
@@ -72,7 +74,13 @@ def build_bento(manifest: Manifest, *, model_tag: str, model_file: Path, folder:
     command = [sys.executable, "-m", "bentoml", "build", ".", "--version", manifest.version, "--output", "tag"]
     try:
         done = subprocess.run(  # noqa: S603
-            command, cwd=folder, env={**os.environ, **TELEMETRY_OFF}, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+            command,
+            cwd=folder,
+            env={**os.environ, **TELEMETRY_OFF},
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise PackagingFailed(f"building the bento took more than {BUILD_SECONDS} s", hint=f"Look into {folder}.") from error

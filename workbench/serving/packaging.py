@@ -158,7 +158,10 @@ def _features(contract: Contract) -> tuple[Feature, ...]:
 
 def _example(pipeline: Pipeline, contract: Contract) -> dict[str, Any]:
     """A row nobody lives in, the middle of each range and the first category, and what the pipeline says to it."""
-    row = {column.name: _middle(column) if column.kind == "number" else (*column.categories, MISSING)[0] for column in contract.features}
+    row = {
+        column.name: _middle(column) if column.kind == "number" else (*column.categories, MISSING)[0]
+        for column in contract.features
+    }
     frame = pl.DataFrame([row]).to_pandas()
     answer = pipeline.predict(frame) if contract.task == "regression" else pipeline.predict_proba(frame)[0]
     return {"example": row, "expected": tuple(float(number) for number in np.asarray(answer).reshape(-1))}

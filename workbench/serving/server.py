@@ -5,14 +5,15 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from workbench.errors import BadInput, RunFailed
@@ -82,7 +83,9 @@ def serving(
     log.parent.mkdir(parents=True, exist_ok=True)
     variables = {**(environment or os.environ), **TELEMETRY_OFF, ENVIRONMENT: str(predictions.resolve())}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - this Python, serving a bento of ours
+            command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
     try:
         _wait_until_ready(Server(url=url, process=process), log, ready_seconds)
         yield Server(url=url, process=process)
@@ -99,8 +102,6 @@ def _is_loopback(host: str) -> bool:
 
 def _require_free(host: str, port: int) -> None:
     """A taken port would answer our readiness probe with somebody else's model."""
-    import socket
-
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -117,12 +118,18 @@ def _wait_until_ready(server: Server, log: Path, seconds: float) -> None:
         code = server.process.poll()
         if code is not None:
             raise RunFailed(f"the server ended with code {code} before it was ready", problems=_tail(log), hint=f"Read {log}.")
-        with suppress(urllib.error.URLError, TimeoutError, ConnectionError):
-            with urllib.request.urlopen(f"{server.url}/readyz", timeout=2) as answer:  # noqa: S310
-                if answer.status == 200:
-                    return
+        if _answers(f"{server.url}/readyz"):
+            return
         time.sleep(0.1)
     raise RunFailed(f"the server was not ready within {seconds:.0f} s", problems=_tail(log), hint=f"Read {log}.")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:  # refused, timed out, or an answer that says no
+        return False
 
 
 def _tail(log: Path) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,7 +62,8 @@ class Descent:
         matrix = torch.from_numpy(np.array(inputs, dtype=np.float32)).to(device)
         truth = torch.from_numpy(np.array(target, dtype=np.int64 if classify else np.float32)).to(device)
         loss = torch.nn.CrossEntropyLoss() if classify else _squared_error
-        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        devices = [torch.cuda.current_device()] if device == "cuda" else []
+        with torch.random.fork_rng(devices=devices), _one_thread():
             torch.manual_seed(self.seed)
             module = sequential([inputs.shape[1], *self.hidden, outputs], dropout=self.dropout).to(device)
             history, best = self._descend(module, loss, matrix, truth)
@@ -113,6 +115,22 @@ def sequential(widths: Sequence[int], *, dropout: float = 0.0) -> torch.nn.Seque
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers[: -2 if dropout > 0 else -1])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keeps torch to one thread while open: layers this small gain nothing from more, and lose much on a busy machine.
+
+    Two threads that share two cores with other processes took up to thirty times as long, waiting for each other.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _device(wanted: str) -> str:

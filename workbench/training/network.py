@@ -138,7 +138,8 @@ class NetworkClassifier(ClassifierMixin, _Network):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """The most probable class of each row."""
-        label: Array = self.classes_[np.argmax(self._raw(X), axis=1)]
+        most_probable = np.argmax(self._raw(X), axis=1)
+        label: Array = self.classes_[most_probable]
         return label
 
 

@@ -66,7 +66,14 @@ def test_a_json_object_reaches_the_application_in_one_piece():
 
 @pytest.mark.parametrize(
     "media",
-    [b"application/vnd.bentoml+pickle", b"multipart/form-data", b"text/plain", b"application/x-www-form-urlencoded", b"", b"application/json; charset=utf-16"],
+    [
+        b"application/vnd.bentoml+pickle",
+        b"multipart/form-data",
+        b"text/plain",
+        b"application/x-www-form-urlencoded",
+        b"",
+        b"application/json; charset=utf-16",
+    ],
 )
 def test_every_other_content_type_is_refused_on_every_path(media):
     for path in ("/predict", "/anything"):

@@ -20,7 +20,9 @@ def pack(one, folder, kind: str) -> Manifest:
     content = to_onnx(one.pipeline, one.contract) if kind == "onnx" else skops.io.dumps(one.pipeline)
     (folder / f"model.{kind}").write_bytes(content)
     frame = one.holdout.head(1)
-    answer = one.pipeline.predict(frame.to_pandas()) if not one.contract.classes else one.pipeline.predict_proba(frame.to_pandas())[0]
+    answer = (
+        one.pipeline.predict(frame.to_pandas()) if not one.contract.classes else one.pipeline.predict_proba(frame.to_pandas())[0]
+    )
     return Manifest(
         name="m",
         version="1",

@@ -121,7 +121,8 @@ print("written", flush=True)
 time.sleep(60)
 """
     workers = [
-        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), name], stdout=subprocess.PIPE, text=True) for name in ("a", "b")
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), name], stdout=subprocess.PIPE, text=True)
+        for name in ("a", "b")
     ]
     for worker in workers:
         assert worker.stdout is not None
@@ -145,4 +146,13 @@ def test_a_scorer_module_imports_nothing_that_a_bento_lacks(module):
     program = f"import sys, workbench.serving.scorer.{module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert not loaded & {"polars", "msgspec", "sqlalchemy", "sklearn", "torch", "skl2onnx", "workbench.data", "workbench.settings"}
+    assert not loaded & {
+        "polars",
+        "msgspec",
+        "sqlalchemy",
+        "sklearn",
+        "torch",
+        "skl2onnx",
+        "workbench.data",
+        "workbench.settings",
+    }

@@ -129,12 +129,30 @@ def test_any_value_is_either_read_as_a_model_can_take_it_or_refused(value, field
 def _manifest() -> Manifest:
     kinds = {"age": ("number", "integer"), "limit bal": ("number", "float"), "SEX": ("category", "integer")}
     features = [
-        Feature(name=name, kind=kinds.get(name, ("category", "string"))[0], source_type=kinds.get(name, ("category", "boolean"))[1],
-                nullable=name == "limit bal")
-        for name in GOOD if name != "copy"
+        Feature(
+            name=name,
+            kind=kinds.get(name, ("category", "string"))[0],
+            source_type=kinds.get(name, ("category", "boolean"))[1],
+            nullable=name == "limit bal",
+        )
+        for name in GOOD
+        if name != "copy"
     ]
     features.append(Feature(name="copy", kind="category", source_type="string", nullable=True))
     return Manifest(
-        name="any", version="v1", format="onnx", task="regression", target="y", classes=(), positive=None, features=tuple(features),
-        missing="(missing)", max_rows=3, max_body_bytes=2000, files={}, labels={}, example={}, expected=(0.0,),
+        name="any",
+        version="v1",
+        format="onnx",
+        task="regression",
+        target="y",
+        classes=(),
+        positive=None,
+        features=tuple(features),
+        missing="(missing)",
+        max_rows=3,
+        max_body_bytes=2000,
+        files={},
+        labels={},
+        example={},
+        expected=(0.0,),
     )

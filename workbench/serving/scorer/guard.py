@@ -122,7 +122,9 @@ def _require_json(headers: dict[bytes, bytes]) -> None:
     charsets = {part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")}
     if media != "application/json" or not charsets <= {"utf-8", "utf8"}:
         shown = repr(given[:60]) if given else "missing"
-        raise _Refused(415, f"the content type is {shown}, expected application/json", hint="Send Content-Type: application/json.")
+        raise _Refused(
+            415, f"the content type is {shown}, expected application/json", hint="Send Content-Type: application/json."
+        )
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise _Refused(415, "the body is compressed, expected plain JSON", hint="Send the body without Content-Encoding.")
 

@@ -67,7 +67,7 @@ class SkopsModel:
 
     def __init__(self, content: bytes, manifest: Manifest) -> None:
         """Constructs the pipeline, which may hold reviewed types only."""
-        from threadpoolctl import ThreadpoolController
+        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
         from workbench.serving.scorer.trusted import load_model
 

@@ -148,7 +148,7 @@ class PredictionLog:
         self._drop(lost)
 
     def _lines(self, at: str, served: Served) -> bytes:
-        probabilities = served.probabilities or [None] * len(served.rows)
+        unknown: list[Mapping[str, float] | None] = [None] * len(served.rows)
         return b"".join(
             json.dumps(
                 {
@@ -166,7 +166,7 @@ class PredictionLog:
             ).encode()
             + b"\n"
             for index, (features, prediction, probability) in enumerate(
-                zip(served.rows, served.predictions, probabilities, strict=True)
+                zip(served.rows, served.predictions, served.probabilities or unknown, strict=True)
             )
         )
 

@@ -54,7 +54,7 @@ class RequestReader:
         # A typed dict and not a model class: column names may be any text, such as "copy" or "_id".
         row = TypedDict("Row", {feature.name: _type_of(feature) for feature in manifest.features})  # type: ignore[misc]
         row.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
-        self._rows: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[row])
+        self._rows: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[row])  # type: ignore[arg-type]
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of a request body, for the OpenAPI page."""
@@ -103,8 +103,7 @@ class RequestReader:
 
     def _normalised(self, row: dict[str, Any]) -> Row:
         return {
-            name: row[name] if feature.kind == "number" else self._category(row[name])
-            for name, feature in self._features.items()
+            name: row[name] if feature.kind == "number" else self._category(row[name]) for name, feature in self._features.items()
         }
 
     def _category(self, value: str | int | bool | None) -> str:

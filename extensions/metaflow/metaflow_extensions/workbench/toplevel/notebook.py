@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import getpass
 import os
+import uuid
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from metaflow import StepMutator, UserStepDecorator
@@ -25,7 +25,7 @@ from workbench.settings import TELEMETRY_OFF, find_project
 
 __all__ = ["notebook"]
 
-__mf_promote_submodules__: list[str] = []
+CARD = {"type": "workbench_notebook", "id": "notebook"}
 
 os.environ.update(TELEMETRY_OFF)
 if getpass.getuser() == "root":
@@ -53,8 +53,7 @@ class notebook(StepMutator, UserStepDecorator):  # noqa: N801 - decorators are l
 
     def mutate(self, mutable_step: Any) -> None:
         """Attaches the card that shows the executed notebook."""
-        options = {"type": "workbench_notebook", "id": "notebook"}
-        mutable_step.add_decorator("card", deco_kwargs=options, duplicates=mutable_step.IGNORE)
+        mutable_step.add_decorator("card", deco_kwargs=dict(CARD), duplicates=mutable_step.IGNORE)
 
     def add_to_package(self) -> Iterator[tuple[str, str, Any]]:
         """Ships the notebooks and the project file with the code when the flow runs elsewhere."""
@@ -83,14 +82,32 @@ class notebook(StepMutator, UserStepDecorator):  # noqa: N801 - decorators are l
             saved=getattr(upstream, "saved", {}),
             parameters=dict(flow.parameters),
         )
+        executed = hop.folder / hop.notebook
         try:
             result = run_hop(hop)
         except WorkbenchError as error:
-            raise NotebookStepFailed(str(error)) from error
-        finally:
-            executed = Path(hop.folder / hop.notebook)
             flow.executed_notebook = executed.read_text() if executed.exists() else None
+            _keep_card(flow, current.pathspec)
+            raise NotebookStepFailed(str(error)) from error
+        flow.executed_notebook = executed.read_text()
         _attach(flow, result.record, {**hop.saved, **result.saved}, result.values)
+
+
+def _keep_card(flow: Any, task: str) -> None:
+    """Metaflow renders cards of successful tasks only; people look for the card of a failed one first."""
+    if flow.executed_notebook is None:
+        return
+    from metaflow.datastore import FlowDataStore
+    from metaflow.plugins.cards.card_datastore import CardDatastore
+
+    from workbench.execution.rendering import notebook_page
+
+    page = notebook_page(flow.executed_notebook)
+    storage = type(flow._datastore.parent_datastore._storage_impl)
+    root = CardDatastore.get_storage_root(storage.TYPE)
+    cards = FlowDataStore(flow.name, None, storage_impl=storage, ds_root=root)
+    store = CardDatastore(cards, pathspec=task)
+    store.save_card(uuid.uuid4().hex, CARD["type"], page, card_id=CARD["id"], overwrite=True)
 
 
 def _attach(flow: Any, record: str, saved: Mapping[str, Any], values: Mapping[str, Any]) -> None:
