@@ -40,6 +40,7 @@ def predict(running, *rows, **headers) -> tuple[int, dict, dict]:
 
 
 def test_answers_are_those_of_the_pipeline(running):
+    assert running.package.format == "onnx", running.package.fallback_reason
     rows = running.rows.head(30)
     status, answer, _ = predict(running, *rows.with_columns(pl.col("copy").replace(MISSING, None)).to_dicts())
     assert status == 200, answer

@@ -17,6 +17,7 @@ from workbench.data.contract import Column, Contract
 from workbench.errors import PackagingFailed
 from workbench.serving.conversion import to_onnx
 from workbench.serving.parity import LIMIT, Parity, prove_parity
+from workbench.training.network import NetworkClassifier
 from workbench.training.preprocessing import preprocessing
 
 KINDS = [f"{family} {task}" for family in ("linear", "boosted", "network") for task in ("binary", "multiclass", "regression")]
@@ -80,11 +81,12 @@ def test_rounding_that_changes_predictions_is_not_hidden():
     assert not parity.passed
 
 
-def test_inputs_are_the_columns_and_outputs_have_fixed_names(fitted):
+def test_inputs_are_one_per_column_and_outputs_have_fixed_names(fitted):
     one = fitted("network multiclass")
     session = onnxruntime.InferenceSession(to_onnx(one.pipeline, one.contract))
-    assert [given.name for given in session.get_inputs()] == list(one.contract.names)
-    assert {given.name: given.type for given in session.get_inputs()}["SEX"] == "tensor(string)"
+    kinds = {"number": "tensor(float)", "category": "tensor(string)"}
+    assert [given.name for given in session.get_inputs()] == [f"column_{index}" for index in range(len(one.contract.features))]
+    assert [given.type for given in session.get_inputs()] == [kinds[column.kind] for column in one.contract.features]
     assert [given.name for given in session.get_outputs()] == ["label", "probabilities"]
     value = fitted("boosted regression")
     session = onnxruntime.InferenceSession(to_onnx(value.pipeline, value.contract))
@@ -127,3 +129,16 @@ def test_a_proof_survives_being_stored(fitted):
 def test_a_single_row_is_enough(fitted):
     one = fitted("boosted regression")
     assert prove_parity(one.pipeline, to_onnx(one.pipeline, one.contract), one.contract, one.holdout.head(1)).passed
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression, lambda: NetworkClassifier(hidden=(4,), epochs=2)], ids=["linear", "network"])
+def test_any_column_names_can_be_converted(estimator):
+    names = ["a b", "a_b", "a.b", "é ü", "label", "probabilities", "value", "1st", "column_1", "variable", "matrix", "raw", "first"]
+    random = np.random.default_rng(0)
+    rows = pl.DataFrame({name: random.normal(size=200) for name in names} | {"classes": random.choice(["x", "y"], 200)})
+    numbers = [Column(name=name, kind="number", source_type="float", nullable=False) for name in names]
+    category = Column(name="classes", kind="category", source_type="string", nullable=False, categories=("x", "y"))
+    contract = Contract(features=(*numbers, category), target="t", task="binary", classes=("no", "yes"), positive="yes")
+    pipeline = Pipeline([("columns", preprocessing(contract, "linear")), ("model", estimator())])
+    pipeline.fit(rows.to_pandas(), np.where(rows["a b"] - rows["a_b"] + rows["label"] > 0, "yes", "no"))
+    assert prove_parity(pipeline, to_onnx(pipeline, contract), contract, rows).passed

@@ -12,11 +12,11 @@ from sklearn.pipeline import Pipeline
 
 from workbench.data.contract import Contract
 from workbench.errors import PackagingFailed
+from workbench.serving.scorer.model import input_names
 
 __all__ = ["OPSET", "NeuralNetwork", "to_onnx"]
 
 OPSET = 21
-_TOP = "network_"
 
 
 @runtime_checkable
@@ -29,9 +29,10 @@ class NeuralNetwork(Protocol):
 
 
 def to_onnx(pipeline: Pipeline, contract: Contract) -> bytes:
-    """The pipeline as ONNX: inputs are the contract's columns, outputs `label` and `probabilities`, or `value`.
+    """The pipeline as ONNX: one input per column of the contract, outputs `label` and `probabilities`, or `value`.
 
-    Number columns are float32 `[n, 1]` with NaN for missing, category columns strings `[n, 1]`. Conversion alone proves
+    Inputs are named by position (`input_names`), because not every column name is one in ONNX. Number columns are float32
+    `[n, 1]` with NaN for missing, category columns strings `[n, 1]`. Conversion alone proves
     nothing: some estimators convert without an error into a graph that predicts something else (`parity.prove_parity`).
 
     Raises:
@@ -42,6 +43,7 @@ def to_onnx(pipeline: Pipeline, contract: Contract) -> bytes:
             warnings.simplefilter("ignore")  # converters warn about their own internals; parity judges the result
             estimator = pipeline.steps[-1][1]
             model = _with_network(pipeline, contract) if isinstance(estimator, NeuralNetwork) else _direct(pipeline, contract)
+            _rename(model.graph, model.graph.input, input_names(len(contract.features)))
             return _checked(model)
     except Exception as error:  # converters raise whatever they meet; each means: not expressible in ONNX
         raise PackagingFailed(
@@ -52,26 +54,22 @@ def to_onnx(pipeline: Pipeline, contract: Contract) -> bytes:
 
 def _direct(pipeline: Pipeline, contract: Contract) -> Any:
     """A pipeline whose every step skl2onnx knows."""
-    from skl2onnx import to_onnx as convert
-
-    regression = contract.task == "regression"
-    options = None if regression else {id(pipeline): {"zipmap": False}}
-    model = convert(pipeline, initial_types=_inputs(contract), options=options, target_opset=OPSET)
-    if regression:
+    if contract.task == "regression":
+        model = _converted(pipeline, contract, options=None)
         _end_with_value(model.graph, model.graph.output[0].name)
     else:
-        _rename_outputs(model.graph, ("label", "probabilities"))
+        model = _converted(pipeline, contract, options={id(pipeline): {"zipmap": False}})
+        _rename(model.graph, model.graph.output, ("label", "probabilities"))
     return model
 
 
 def _with_network(pipeline: Pipeline, contract: Contract) -> Any:
     """A pipeline that ends in a neural network: skl2onnx's preprocessing, then torch's own export of the layers."""
     from onnx.compose import add_prefix, merge_models
-    from skl2onnx import to_onnx as convert
 
-    before = convert(pipeline[:-1], initial_types=_inputs(contract), target_opset=OPSET)
+    before = _converted(pipeline[:-1], contract, options=None)
     width = len(pipeline[:-1].get_feature_names_out())
-    network = add_prefix(_exported(pipeline.steps[-1][1], width), _TOP)
+    network = add_prefix(_exported(pipeline.steps[-1][1], width), "network_")
     matrix = before.graph.output[0]
     matrix.type.tensor_type.shape.dim[1].dim_value = width  # skl2onnx counts rare categories that share a column one by one
     before.ir_version = network.ir_version = max(before.ir_version, network.ir_version)
@@ -82,6 +80,14 @@ def _with_network(pipeline: Pipeline, contract: Contract) -> Any:
     else:
         _end_with_classes(model.graph, raw, contract.classes, outputs=_outputs_of(network))
     return model
+
+
+def _converted(pipeline: Pipeline, contract: Contract, *, options: dict[int, dict[str, bool]] | None) -> Any:
+    """What skl2onnx makes of a pipeline, every name prefixed: a column may be called "label" or "value", as our outputs are."""
+    from onnx.compose import add_prefix
+    from skl2onnx import to_onnx as convert
+
+    return add_prefix(convert(pipeline, initial_types=_inputs(contract), options=options, target_opset=OPSET), "pipeline_")
 
 
 def _inputs(contract: Contract) -> list[tuple[str, Any]]:
@@ -164,14 +170,14 @@ def _replace_outputs(graph: Any, outputs: list[Any]) -> None:
     graph.output.extend(outputs)
 
 
-def _rename_outputs(graph: Any, names: tuple[str, ...]) -> None:
-    """Gives the graph's outputs fixed names, wherever a node makes or reads them."""
-    renamed = {output.name: name for output, name in zip(graph.output, names, strict=True)}
+def _rename(graph: Any, values: Any, names: tuple[str, ...]) -> None:
+    """Gives the inputs or outputs of a graph fixed names, wherever a node makes or reads them."""
+    renamed = {value.name: name for value, name in zip(values, names, strict=True)}
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
-    for output in graph.output:
-        output.name = renamed[output.name]
+    for value in values:
+        value.name = renamed[value.name]
 
 
 def _checked(model: Any) -> bytes:

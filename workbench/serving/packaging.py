@@ -81,9 +81,7 @@ def package(
         BadInput: the version exists and holds another model.
         PackagingFailed: the model is not a reviewed scikit-learn pipeline, or the bento cannot be built.
     """
-    pipeline = read_model(model_path)
-    if not isinstance(pipeline, Pipeline):
-        raise PackagingFailed(f"the model is a {type(pipeline).__name__}, expected a fitted scikit-learn Pipeline")
+    pipeline = _pipeline(model_path, contract)
     source = model_path.read_bytes()
     tag = f"{name}:{version}"
     stored = _stored(tag, source, contract)
@@ -118,6 +116,17 @@ def package(
         parity=converted.parity,
         fallback_reason=converted.reason,
     )
+
+
+def _pipeline(model_path: Path, contract: Contract) -> Pipeline:
+    """The fitted pipeline, if it is one and predicts the contract's classes in their order."""
+    model = read_model(model_path)
+    if not isinstance(model, Pipeline):
+        raise PackagingFailed(f"the model is a {type(model).__name__}, expected a fitted scikit-learn Pipeline")
+    classes = () if contract.task == "regression" else tuple(str(name) for name in model.classes_)
+    if classes != contract.classes:
+        raise PackagingFailed(f"the model predicts the classes {classes}, expected those of the contract: {contract.classes}")
+    return model
 
 
 def _convert(pipeline: Pipeline, contract: Contract, holdout: pl.DataFrame) -> _Converted:

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from workbench.data.contract import MISSING, Contract
 from workbench.errors import PackagingFailed
+from workbench.serving.scorer.model import input_names
 
 __all__ = ["LIMIT", "Case", "Parity", "prove_parity"]
 
@@ -186,10 +187,10 @@ def _converted(onnx_bytes: bytes, contract: Contract) -> _Model:
 
     def answer(rows: pl.DataFrame) -> _Answers:
         feeds = {
-            column.name: rows[column.name].cast(pl.Float32).fill_null(float("nan")).to_numpy().reshape(-1, 1)
+            given: rows[column.name].cast(pl.Float32).fill_null(float("nan")).to_numpy().reshape(-1, 1)
             if column.kind == "number"
             else rows[column.name].to_numpy().astype(object).reshape(-1, 1)
-            for column in contract.features
+            for given, column in zip(input_names(len(contract.features)), contract.features, strict=True)
         }
         if contract.task == "regression":
             return _Answers(None, np.asarray(session.run(["value"], feeds)[0], dtype=np.float64).reshape(-1, 1))

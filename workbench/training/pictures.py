@@ -30,7 +30,6 @@ INK, GREY, PALE = "#222222", "#6b6b6b", "#e6e6e6"
 BLUE, ORANGE = "#0072B2", "#D55E00"
 WIDTH = 9.5
 MOST_BARS = 15
-WIDE = 50
 MOST_WRITTEN = 12
 MOST_LEVEL = 6
 MOST_DOTS = 3000
@@ -56,7 +55,7 @@ def importance_picture(pipeline: Pipeline, frame: pl.DataFrame, *, contract: Con
 
     The columns that matter most are drawn, with the spread over shuffles.
     """
-    measured = importance(pipeline, frame, contract=contract, seed=seed, repeats=2 if len(contract.features) > WIDE else 5)
+    measured = importance(pipeline, frame, contract=contract, seed=seed)
     shown = measured.columns[:MOST_BARS]
     figure = _figure(1.5 + 0.32 * max(3, len(shown)))
     axes = _tidy(

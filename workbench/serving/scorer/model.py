@@ -14,7 +14,7 @@ from workbench.errors import RequestInvalid, RunFailed
 from workbench.serving.scorer.manifest import MODEL_FILES, Manifest, verified_content
 from workbench.serving.scorer.requests import Row
 
-__all__ = ["Answers", "Model", "load"]
+__all__ = ["Answers", "Model", "check_example", "input_names", "load"]
 
 TOLERANCE = 1e-4
 """How far a machine's own arithmetic may move the example's answer before the model counts as broken there."""
@@ -26,6 +26,11 @@ class Answers:
 
     predictions: list[str] | list[float]
     probabilities: list[dict[str, float]] | None
+
+
+def input_names(columns: int) -> tuple[str, ...]:
+    """What the inputs of an ONNX model are called, in the order of its columns."""
+    return tuple(f"column_{index}" for index in range(columns))
 
 
 class Model(Protocol):
@@ -50,12 +55,15 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._run = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"]).run
-        self._types = [(feature.name, np.float32 if feature.kind == "number" else object) for feature in manifest.features]
+        self._inputs = [
+            (given, feature.name, np.float32 if feature.kind == "number" else object)
+            for given, feature in zip(input_names(len(manifest.features)), manifest.features, strict=True)
+        ]
         self._classes = manifest.classes
 
     def answer(self, rows: Sequence[Row]) -> Answers:
         """See `Model.answer`; numpy turns None into NaN, which is how missing numbers reach the graph."""
-        feeds = {name: np.array([[row[name]] for row in rows], dtype=kind) for name, kind in self._types}
+        feeds = {given: np.array([[row[name]] for row in rows], dtype=kind) for given, name, kind in self._inputs}
         if not self._classes:
             return _values(self._run(["value"], feeds)[0])
         labels, probabilities = self._run(["label", "probabilities"], feeds)
