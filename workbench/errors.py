@@ -70,14 +70,11 @@ class WorkbenchError(Exception):
     status: ClassVar[int] = 500
 
     def __init__(self, message: str, *, hint: str = "", problems: Sequence[str] = ()) -> None:
-        super().__init__(message, hint, tuple(problems))
+        super().__init__(message)  # pickling calls this with the message, and restores the attributes by itself
         self.message = bounded(message)
         self.hint = bounded(hint)
         self.problems = tuple(bounded(problem, 300) for problem in problems[:20])
         self.left_out = max(0, len(problems) - 20)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.message, self.hint, self.problems)
 
     def __str__(self) -> str:
         lines = [self.message, *(f"  - {problem}" for problem in self.problems)]
@@ -93,10 +90,6 @@ class WorkbenchError(Exception):
             "problems": list(self.problems),
             "hint": self.hint,
         }
-
-
-def _rebuild(kind: type[WorkbenchError], message: str, hint: str, problems: Sequence[str]) -> WorkbenchError:
-    return kind(message, hint=hint, problems=problems)
 
 
 class BadInput(WorkbenchError):

@@ -21,7 +21,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class Section(BaseModel):
     """A table of workbench.toml: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Columns(Section):
@@ -71,7 +71,7 @@ class Dataset(Section):
 class Training(Section):
     """Which notebooks compete, and how they are measured."""
 
-    candidates: tuple[str, ...] = ("02_train_linear", "02_train_boosted", "02_train_network")
+    candidates: tuple[str, ...] = Field(default=("02_train_linear", "02_train_boosted", "02_train_network"), min_length=1)
     metric: str | None = None
     holdout: Share = 0.2
     folds: int = Field(default=5, ge=2, le=20)

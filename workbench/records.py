@@ -1,6 +1,6 @@
-"""The records of the journey, in its order: frozen, append-only, each naming its parent. Trace, lineage and audit are views of them.
+"""The records of the journey, in its order: frozen, append-only, each naming its parent.
 
-Written by `store.records`, read by every interface; bodies are plain JSON.
+Written by `store.database`, read by every interface; trace, lineage and audit are views of them. Bodies are plain JSON.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def now() -> str:
 
 
 def new_id(kind: str) -> str:
-    """A fresh identifier such as `candidate-0k3v9x2m7q1d`: sortable by time within a kind, unguessable at its end."""
+    """A fresh identifier such as `candidate-019ab0c5d2e4f71a3`: sortable by time within a kind, unguessable at its end."""
     clock = int(time.time() * 1000)
     return f"{kind}-{clock:011x}{secrets.token_hex(3)}"
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from workbench.errors import NotFound
 
@@ -33,44 +34,53 @@ class Layout:
 
     @property
     def project_file(self) -> Path:
+        """What is learned from which data, and under which rules: a person's to edit."""
         return self.root / PROJECT_FILE
 
     @property
     def notebooks(self) -> Path:
+        """The notebooks: a person's to edit."""
         return self.root / "notebooks"
 
     @property
     def flows(self) -> Path:
+        """The flows: which notebook runs, and in which order."""
         return self.root / "flows"
 
     @property
     def state(self) -> Path:
+        """Everything the workbench writes; not for version control."""
         return self.root / ".workbench"
 
     @property
     def objects(self) -> Path:
+        """What notebooks saved and data sets held, by digest."""
         return self.state / "objects"
 
     @property
     def runs(self) -> Path:
+        """One folder for each run: executed notebooks and progress."""
         return self.state / "runs"
 
     @property
     def drafts(self) -> Path:
+        """What a person saved while working interactively."""
         return self.state / "drafts"
 
     @property
     def predictions(self) -> Path:
+        """The log of served predictions."""
         return self.state / "predictions"
 
     @property
     def reports(self) -> Path:
+        """Monitoring reports as pages."""
         return self.state / "reports"
 
     @property
     def database_url(self) -> str:
         """`WORKBENCH_DATABASE_URL` (a team's PostgreSQL), else the project's own SQLite file."""
-        return os.environ.get("WORKBENCH_DATABASE_URL") or f"sqlite:///{self.state / 'control.db'}"
+        return os.environ.get("WORKBENCH_DATABASE_URL") or f"sqlite:///{quote(str(self.state / 'control.db'))}"
 
 
 def find_project(start: Path | None = None) -> Layout:
@@ -91,12 +101,17 @@ def find_project(start: Path | None = None) -> Layout:
 
 def actor() -> str:
     """The name under which records are written: `WORKBENCH_ACTOR`, else the operating system's user."""
-    return os.environ.get("WORKBENCH_ACTOR") or getpass.getuser()
+    try:
+        return os.environ.get("WORKBENCH_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):  # containers often run under a number that has no name
+        return f"uid-{os.getuid()}"
 
 
 def environment(layout: Layout) -> dict[str, str]:
-    """Environment variables for every process started for a project: telemetry off, this interpreter first,
-    Metaflow's store and nbconvert's templates where they belong."""
+    """Environment variables for every process started for a project.
+
+    Telemetry is off, this interpreter comes first, and Metaflow's store and nbconvert's templates are where they belong.
+    """
     scripts = str(Path(sys.executable).parent)
     inherited = dict(os.environ)
     user = re.sub(r"[^a-z0-9-]", "-", actor().lower())

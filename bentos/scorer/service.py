@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 SCORER = json.loads((HERE / "scorer.json").read_text(encoding="utf-8"))
 MODEL = read_manifest(HERE / MANIFEST, digest=SCORER["digest"])
 READER = RequestReader(MODEL)
+PREDICTIONS = folder_of(SCORER["service"])
 ROUTE = "/predict"
 DROPPED = bentoml.metrics.Counter("workbench_predictions_dropped_total", "Rows that the prediction log had no room for.")
 
@@ -59,7 +60,7 @@ class Scorer:
     def __init__(self) -> None:
         self.model = load(Path(self.stored.path), MODEL)
         self.log = PredictionLog(
-            folder_of(SCORER["service"]), model=SCORER["model_tag"], digest=MODEL.digest, on_drop=DROPPED.inc
+            PREDICTIONS, model=SCORER["model_tag"], digest=MODEL.digest, on_drop=DROPPED.inc
         )
 
     @bentoml.api(route=ROUTE)

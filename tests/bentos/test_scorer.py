@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -129,13 +130,12 @@ def test_a_chunked_body_is_cut_off_at_the_limit(running):
         for _ in range(200):
             yield b"x" * 1000
 
-    connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=20)
-    try:
-        connection.request("POST", "/predict", endless(), JSON, encode_chunked=True)
-    except (BrokenPipeError, ConnectionResetError):
-        return  # the server closed before everything was sent, which is what it should do
-    assert connection.getresponse().status == 413
-    connection.close()
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=20)) as connection:
+        try:
+            connection.request("POST", "/predict", endless(), JSON, encode_chunked=True)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the server closed before everything was sent, which is what it should do
+        assert connection.getresponse().status == 413
 
 
 def test_what_is_not_http_does_not_hurt(running):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from workbench.settings import templates
 NOTEBOOKS = sorted(templates("notebooks").glob("*.ipynb"))
 HOP_OF = {"01": "prepare", "02": "train", "03": "review", "04": "choose", "05": "watch"}
 LONGEST_CELL = 20
+LONGEST_LINE = 100
 
 
 def cells(path: Path) -> list[dict[str, Any]]:
@@ -81,13 +83,14 @@ def test_its_cells_are_short_and_hold_no_functions(notebook: Path) -> None:
         if cell["cell_type"] != "code":
             continue
         assert source(cell).count("\n") < LONGEST_CELL, cell["id"]
+        assert max(map(len, source(cell).split("\n"))) <= LONGEST_LINE, cell["id"]
         defined = [node for node in ast.walk(ast.parse(source(cell))) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
         assert not defined, cell["id"]
 
 
 def test_a_heading_stands_before_each_step(notebook: Path) -> None:
     listed = cells(notebook)[3:]
-    for before, cell in zip(listed, listed[1:], strict=False):
+    for before, cell in itertools.pairwise(listed):
         if cell["cell_type"] == "code":
             assert before["cell_type"] == "markdown", cell["id"]
             assert source(before).startswith("## "), before["id"]

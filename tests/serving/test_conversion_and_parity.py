@@ -8,6 +8,7 @@ import onnxruntime
 import polars as pl
 import pytest
 import skl2onnx.common._container as container
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -95,7 +96,7 @@ def test_inputs_are_one_per_column_and_outputs_have_fixed_names(fitted):
 
 def test_a_step_that_onnx_cannot_express_is_refused_with_its_reason(fitted):
     one = fitted("linear binary")
-    strange = Pipeline([*one.pipeline.steps[:1], ("strange", FunctionTransformer(np.sin)), ("model", LogisticRegression())])
+    strange = Pipeline([("columns", clone(one.pipeline[0])), ("strange", FunctionTransformer(np.sin)), ("model", LogisticRegression())])
     frame = one.holdout.to_pandas()
     strange.fit(frame, ["0", "1"] * (len(frame) // 2))
     with pytest.raises(PackagingFailed, match="cannot be converted to ONNX"):

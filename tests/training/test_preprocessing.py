@@ -32,7 +32,10 @@ def test_the_onnx_graph_gives_the_same_probabilities_also_for_unseen_categories_
     )
     rows = model_input(pl.concat([frame.head(200), strange]), contract)
     session = onnxruntime.InferenceSession(to_onnx(model, contract), providers=["CPUExecutionProvider"])
-    given = {name: rows[[name]].to_numpy(object if name == "colour" else np.float32) for name in contract.names}
+    given = {
+        asked.name: rows[[name]].to_numpy(object if name == "colour" else np.float32)
+        for asked, name in zip(session.get_inputs(), contract.names, strict=True)
+    }
     label, probability = session.run(["label", "probabilities"], given)
     assert np.abs(probability - model.predict_proba(rows)).max() < 1e-5
     assert (label == model.predict(rows)).all()

@@ -74,6 +74,17 @@ def test_twenty_thousand_values_and_a_perfect_model_are_drawn():
         drawn(quality_picture(Evaluation(metrics=metrics, truth=truth, label=truth, probability=None, classes=()), contract))
 
 
+def test_dollars_in_names_are_drawn_as_they_are():
+    contract = Contract(features=(), target="cost in $\\frac$", task="multiclass", classes=("$", "$_$", "a$b"))
+    truth = np.array(["$", "$_$", "a$b"] * 10)
+    probability = np.full((30, 3), 1 / 3)
+    metrics = evaluate(truth, truth, probability, contract=contract, seed=0, replicates=20)
+    evaluation = Evaluation(metrics=metrics, truth=truth, label=truth, probability=probability, classes=contract.classes)
+    figure = quality_picture(evaluation, contract)
+    drawn(figure)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [r"\$", r"\$_\$", r"a\$b"]
+
+
 def test_the_importance_picture_names_every_column(fitted):
     model, frame, contract = fitted("binary")
     figure = importance_picture(model, frame, contract=contract, seed=0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +44,18 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("interrupted; nothing is left running")
         sys.exit(130)
+    except Exception as error:  # the last resort: a fault of ours is kept in a file, not thrown at a person
+        print_error(_fault(error), as_json="--json" in arguments)
+        sys.exit(WorkbenchError.exit_code)
+
+
+def _fault(error: Exception) -> WorkbenchError:
+    with tempfile.NamedTemporaryFile("w", prefix="workbench-", suffix=".log", delete=False) as log:
+        log.write("".join(traceback.format_exception(error)))
+    return WorkbenchError(
+        f"a fault of the workbench: {type(error).__name__}: {error}",
+        hint=f"Please report it, with {log.name}",
+    )
 
 
 def _terminate(_signal: int, _frame: object) -> None:

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import msgspec
 from rich.markup import escape
 
 from workbench.cli.output import console, errors, print_json, print_table
 from workbench.cli.progress import RunProgress
+from workbench.cli.traffic import ask, natural_rows, shifted_rows
 from workbench.errors import BadInput, RunFailed
 from workbench.orchestration.deployment import deployed
+from workbench.orchestration.describing import describe
 from workbench.orchestration.projects import init_example, run_experiment, run_watch
-from workbench.cli.traffic import ask, natural_rows, shifted_rows
-from workbench.orchestration.tracing import describe
 from workbench.project import read_project
 from workbench.records import MonitoringReport, Record, now
 from workbench.settings import PROJECT_FILE, Layout
@@ -123,8 +122,8 @@ def _said(what: str) -> Iterator[None]:
 
 def _print(layout: Layout, records: list[Record], clock: _Clock, request: str, *, as_json: bool) -> None:
     if as_json:
-        rows = [{"hop": HOPS[r.kind], "id": r.id, "what": describe(r)} for r in records]
-        print_json({"folder": str(layout.root), "request": request, "seconds": clock.seconds, "journey": msgspec.to_builtins(rows)})
+        journey = [{"hop": HOPS[r.kind], "id": r.id, "what": describe(r)} for r in records]
+        print_json({"folder": str(layout.root), "request": request, "seconds": clock.seconds, "journey": journey})
         return
     rows = [(HOPS[r.kind], r.id, describe(r), _seconds(clock, HOPS[r.kind])) for r in records]
     print_table(("hop", "id", "what came out", "time"), rows, title="the journey")

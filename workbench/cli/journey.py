@@ -9,7 +9,8 @@ from rich.markup import escape
 
 from workbench.cli.output import console, print_json, print_table
 from workbench.errors import NotFound
-from workbench.orchestration.tracing import describe, trace
+from workbench.orchestration.describing import describe
+from workbench.orchestration.tracing import trace
 from workbench.records import BentoBuild, ModelVersion, MonitoringReport
 from workbench.settings import Layout
 from workbench.store import open_control
@@ -24,8 +25,8 @@ def print_journey(layout: Layout, run: str, *, seconds: Mapping[str, float], as_
     control = open_control(layout)
     records = control.all(run=run)
     if as_json:
-        document = {"run": run, "seconds": dict(seconds), "records": [{"kind": r.kind, **msgspec.to_builtins(r)} for r in records]}
-        print_json(document)
+        listed = [{"kind": record.kind, **msgspec.to_builtins(record)} for record in records]
+        print_json({"run": run, "seconds": dict(seconds), "records": listed})
         return
     rows = []
     for record in records:

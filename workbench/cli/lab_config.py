@@ -1,6 +1,6 @@
 """JupyterLab's configuration under `workbench lab`: loopback only, no news prompt, no extension installs, kernels over ipc."""
 
-c = get_config()  # noqa: F821 - traitlets defines it while it reads this file
+c = get_config()  # type: ignore[name-defined]  # noqa: F821 - traitlets defines it while it reads this file
 
 c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.allow_unauthenticated_access = False

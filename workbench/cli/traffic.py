@@ -19,17 +19,17 @@ __all__ = ["ask", "natural_rows", "shifted_rows"]
 SEED = 7
 
 
-def natural_rows(layout: Layout, count: int) -> list[Mapping[str, Any]]:
+def natural_rows(layout: Layout, count: int) -> list[dict[str, Any]]:
     """Test rows in random order, as the holdout has them."""
     return _sample(_holdout(layout), count)
 
 
-def shifted_rows(layout: Layout, count: int) -> list[Mapping[str, Any]]:
+def shifted_rows(layout: Layout, count: int) -> list[dict[str, Any]]:
     """Test rows of customers who were late with their last payment: what a lender sees when times turn hard."""
     return _sample(_holdout(layout).filter(pl.col("PAY_1") >= 1), count)
 
 
-def _sample(rows: pl.DataFrame, count: int) -> list[Mapping[str, Any]]:
+def _sample(rows: pl.DataFrame, count: int) -> list[dict[str, Any]]:
     return rows.sample(count, with_replacement=count > rows.height, shuffle=True, seed=SEED).to_dicts()
 
 

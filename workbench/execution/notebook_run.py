@@ -1,4 +1,4 @@
-"""One headless run of a notebook by papermill: validated first, its source untouched, its evidence kept. Called by `orchestration`."""
+"""One headless run of a notebook by papermill: validated first, source untouched, evidence kept. Called by `orchestration`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import papermill
-from nbclient.exceptions import DeadKernelError
+from jupyter_client.kernelspec import NoSuchKernel
 from papermill.exceptions import PapermillException, PapermillExecutionError
+from papermill.iorw import load_notebook_node
 from traitlets.config import Config
 
-from workbench.errors import NotebookFailed, NotebookInvalid
+from workbench.errors import ComponentMissing, NotebookFailed, NotebookInvalid
 from workbench.execution.parameters import read_parameters
 from workbench.execution.step import STEP_VARIABLE, Step, StepResult, read_outcome, read_saved
 from workbench.records import NotebookRun
@@ -35,10 +36,29 @@ class CellEvent:
     cell_id: str
 
 
+@dataclass(slots=True)
+class _Watch:
+    """Counts the code cells as they begin, and reports them."""
+
+    notebook: str
+    cells: int
+    report: Callable[[CellEvent], None] | None
+    begun: int = 0
+    source: str = ""
+
+    def cell_begins(self, cell: Any, cell_index: int) -> None:
+        """What nbclient calls before each cell, of whatever type; it passes both arguments by name."""
+        if cell.cell_type != "code":
+            return
+        self.begun, self.source = self.begun + 1, cell.source
+        if self.report is not None:
+            self.report(CellEvent(notebook=self.notebook, cell=self.begun, cells=self.cells, cell_id=cell.id))
+
+
 def run_notebook(
     step: Step, *, folder: Path, objects: Objects, on_cell: Callable[[CellEvent], None] | None = None, kernel: str = "python3"
 ) -> StepResult:
-    """Runs the notebook of a step in a kernel of its own.
+    """Runs the notebook of a step in a kernel of its own, one at a time in each process.
 
     Args:
         step: what to run, with which parameters and upstream values.
@@ -48,59 +68,67 @@ def run_notebook(
         kernel: the Jupyter kernel's name.
 
     Raises:
-        ParametersInvalid: before any kernel starts.
+        NotebookInvalid: the notebook breaks the template contract; no kernel was started.
+        ParametersInvalid: a parameter does not fit; no kernel was started.
+        ComponentMissing: the kernel is not installed.
         NotebookFailed: a cell raised or the kernel died; the message names the cell and the executed notebook.
     """
-    source, executed = Path(step.notebook), folder / Path(step.notebook).name
+    source, folder = Path(step.notebook).absolute(), folder.absolute()
+    executed = folder / source.name
     parameters = read_parameters(source).validate(step.parameters)
     if executed.resolve() == source.resolve():
         raise NotebookInvalid(f"the output {executed} is the source itself", hint="Give the step a folder of its own.")
+    watch = _Watch(source.name, _count_cells(source, parameters), on_cell)
     folder.mkdir(parents=True, exist_ok=True)
     step.write(folder)
-    started = time.perf_counter()
+    ran, started = digest_of(source), time.perf_counter()
     failure: Exception | None = None
     try:
-        _execute(source, executed, parameters, folder, on_cell, kernel)
-    except (PapermillException, DeadKernelError) as error:
+        _execute(source, executed, parameters, watch, kernel)
+    except NoSuchKernel as error:
+        raise ComponentMissing(
+            f"the Jupyter kernel {kernel!r} is not installed", hint="List what is: jupyter kernelspec list. Or: workbench doctor"
+        ) from error
+    except (PapermillException, RuntimeError, TimeoutError) as error:  # the last two: its kernel died, or never answered
         failure = error
-    digest = objects.write_bytes(executed.read_bytes())[0] if executed.exists() else ""
+    kept = objects.write_bytes(executed.read_bytes())[0] if executed.exists() else ""
     if failure is not None:
-        raise _failed(source.name, failure, executed) from failure
-    evidence = NotebookRun(
-        name=source.name, source=digest_of(source), executed=digest, seconds=round(time.perf_counter() - started, 3)
-    )
+        raise _failed(failure, watch, executed) from failure
+    evidence = NotebookRun(name=source.name, source=ran, executed=kept, seconds=round(time.perf_counter() - started, 3))
     return StepResult(notebook=evidence, saved=read_saved(folder), outcome=read_outcome(folder))
 
 
-def _execute(
-    source: Path,
-    executed: Path,
-    parameters: Mapping[str, Any],
-    folder: Path,
-    on_cell: Callable[[CellEvent], None] | None,
-    kernel: str,
-) -> None:
-    positions: dict[str, int] = {}
+def _count_cells(source: Path, parameters: Mapping[str, Any]) -> int:
+    """How many code cells will begin: the notebook's own, and the one that papermill adds for given parameters."""
+    try:
+        cells = load_notebook_node(str(source)).cells
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise NotebookInvalid(
+            f"{source.name} is not a notebook: {error}", hint="Open it in JupyterLab and save it again."
+        ) from error
+    injected = any("injected-parameters" in cell.metadata.tags for cell in cells)
+    return sum(cell.cell_type == "code" for cell in cells) + (bool(parameters) and not injected)
 
-    def cell_starts(cell: Any, cell_index: int) -> None:  # noqa: ARG001 - nbclient passes both by name
-        if on_cell is not None and cell.cell_type == "code":
-            positions.setdefault(cell.id, len(positions) + 1)
-            on_cell(CellEvent(notebook=source.name, cell=positions[cell.id], cells=total, cell_id=cell.id))
 
-    total = sum(cell.cell_type == "code" for cell in papermill.iorw.load_notebook_node(str(source)).cells) + bool(parameters)
-    with _bound_to(folder), tempfile.TemporaryDirectory(prefix="wb-") as sockets:
+def _execute(source: Path, executed: Path, parameters: Mapping[str, Any], watch: _Watch, kernel: str) -> None:
+    with _bound_to(executed.parent), tempfile.TemporaryDirectory(prefix="wb-") as sockets:
         papermill.execute_notebook(
-            str(source),
-            str(executed),
+            _unformatted(source),
+            _unformatted(executed),
             parameters=dict(parameters),
             kernel_name=kernel,
             cwd=str(source.parent),
             progress_bar=False,
             log_output=False,
-            on_cell_start=cell_starts,
+            on_cell_start=watch.cell_begins,
             # ipc alone would use one relative path for all runs in a folder, and parallel runs would share sockets
             config=Config({"KernelManager": {"transport": "ipc", "ip": str(Path(sockets) / "k")}}),
         )
+
+
+def _unformatted(path: Path) -> str:
+    """A path for papermill, which would fill parameters into its braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 @contextmanager
@@ -117,11 +145,13 @@ def _bound_to(folder: Path) -> Iterator[None]:
             os.environ[STEP_VARIABLE] = before
 
 
-def _failed(notebook: str, failure: Exception, executed: Path) -> NotebookFailed:
-    where = f"The executed notebook shows where: {executed}"
+def _failed(failure: Exception, watch: _Watch, executed: Path) -> NotebookFailed:
     if isinstance(failure, PapermillExecutionError):
-        cell = failure.source.strip().splitlines()[0] if failure.source.strip() else "(empty)"
-        return NotebookFailed(
-            f"{notebook} failed: {failure.ename}: {failure.evalue}", problems=[f"cell [{failure.exec_count}]: {cell}"], hint=where
-        )
-    return NotebookFailed(f"{notebook} failed: {type(failure).__name__}: {failure}", hint=where)
+        what, where, cell = f"{failure.ename}: {failure.evalue}", f"cell [{failure.exec_count}]", failure.source
+    else:
+        what, where, cell = f"{type(failure).__name__}: {failure}", f"cell {watch.begun} of {watch.cells}", watch.source
+    return NotebookFailed(
+        f"{watch.notebook} failed: {what}",
+        problems=[f"{where}: {cell.strip().partition(chr(10))[0]}"],
+        hint=f"The executed notebook shows where: {executed}",
+    )

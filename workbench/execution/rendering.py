@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import nbformat
-from bleach.css_sanitizer import CSSSanitizer
-from bleach.sanitizer import Cleaner
+from bleach.css_sanitizer import CSSSanitizer  # type: ignore[import-untyped] # bleach ships no types
+from bleach.sanitizer import Cleaner  # type: ignore[import-untyped]
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
@@ -17,14 +17,30 @@ POLICY = (
     "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:\">"
 )
 
+BLOCKS = "blockquote br div h1 h2 h3 h4 h5 h6 hr img li ol p pre table caption tbody td tfoot th thead tr ul"
+PHRASES = "a b code em i small span strong sub sup"
+STYLES = "color font-weight text-align vertical-align white-space"
+ATTRIBUTES = {"class", "id", "title", "style", "alt", "colspan", "rowspan", "data-mime-type"}
 
-SCRIPT_BLOCK = re.compile(r"<script\b.*?</script\s*>", re.DOTALL | re.IGNORECASE)
-STYLE_BLOCK = re.compile(r"<style\b.*?</style\s*>", re.DOTALL | re.IGNORECASE)
-TEXT = ["a", "b", "blockquote", "br", "caption", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol", "p"]
-TABLES = ["pre", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul", "img"]
-ATTRIBUTES = {"*": ["class", "id", "title", "style"], "a": ["href"], "img": ["src", "alt"], "td": ["colspan"], "th": ["colspan"]}
-STYLES = ["color", "font-weight", "text-align", "vertical-align", "white-space"]
-CLEANER = Cleaner(tags=TEXT + TABLES, attributes=ATTRIBUTES, css_sanitizer=CSSSanitizer(STYLES), protocols=["data"], strip=True)
+
+def _allowed(tag: str, attribute: str, value: str) -> bool:
+    """Whether an attribute may stay: links lead within the page, and pictures are part of it."""
+    if attribute == "href":
+        return tag == "a" and value.startswith("#")
+    if attribute == "src":
+        return tag == "img" and value.startswith("data:image/")
+    return attribute in ATTRIBUTES
+
+
+CLEANER = Cleaner(
+    tags=[*BLOCKS.split(), *PHRASES.split()],
+    attributes=_allowed,
+    css_sanitizer=CSSSanitizer(STYLES.split()),
+    protocols=["data"],
+    strip=True,
+)
+UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+HEAD_SCRIPTS = re.compile(r"<script\b.*?</script\s*>", re.DOTALL | re.IGNORECASE)
 
 
 def notebook_page(notebook: str) -> str:
@@ -39,11 +55,13 @@ def notebook_page(notebook: str) -> str:
     node = nbformat.reads(notebook, as_version=4)
     settings = Config({"HTMLExporter": {"template_name": "lab", "sanitize_html": True, "embed_images": True}})
     exporter = HTMLExporter(config=settings)
-    exporter.register_filter("clean_html", _clean)  # nbconvert's own leaves neither headings nor tables
+    exporter.register_filter("clean_html", _clean)  # one by one, so that no output reaches out of its cell
     page, _ = exporter.from_notebook_node(node)
-    return SCRIPT_BLOCK.sub("", page).replace("<head>", f"<head>{POLICY}", 1)
+    head, _, body = page.partition("<main>")
+    head = HEAD_SCRIPTS.sub("", head).replace("<head>", f"<head>{POLICY}", 1)
+    return f"{head}<main>{_clean(body)}</main></body></html>"  # once more: the template has places that it does not clean
 
 
 def _clean(text: str) -> str:
-    """HTML from a cell or an output with only harmless tags, attributes and styles left."""
-    return str(CLEANER.clean(STYLE_BLOCK.sub("", text)))  # a style block's text would be left standing
+    """HTML with only harmless tags, attributes and styles left; the text of scripts and style sheets goes with them."""
+    return str(CLEANER.clean(UNSEEN.sub("", text)))

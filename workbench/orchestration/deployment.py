@@ -57,7 +57,7 @@ def deployed(layout: Layout, *, tag: str | None = None, host: str | None = None,
         BadInput: the address is not a loopback address.
         RunFailed: the service does not become ready; the message holds the end of its log.
     """
-    from workbench.serving.server import serving  # noqa: PLC0415 - only when something is served
+    from workbench.serving.server import serving
 
     project, control = read_project(layout.project_file), open_control(layout)
     try:

@@ -69,7 +69,7 @@ def run_hop(hop: Hop) -> HopResult:
     try:
         progress.began()
         step, parent = _step(hop, layout, control, objects)
-        from workbench.execution.notebook_run import run_notebook  # noqa: PLC0415 - loads papermill, only in a step
+        from workbench.execution.notebook_run import run_notebook
 
         result = run_notebook(step, folder=hop.folder, objects=objects, on_cell=progress.cell)
         record = _record(hop, step, result, parent, layout, control)

@@ -93,8 +93,9 @@ def _follow(
             if run is None and run_file.exists() and (number := run_file.read_text().strip()):
                 run = f"{flow}-{number}"
             if run is not None:
-                for position, event in read_events(layout.runs / run, after=position):  # noqa: B020, PLW2901 - resumes there
+                for end, event in read_events(layout.runs / run, after=position):
                     on_event(event)
+                    position = end
             if ended:
                 return run
             time.sleep(POLL_SECONDS)

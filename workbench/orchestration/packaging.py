@@ -74,7 +74,7 @@ def package_model(
     candidate, prepared = ancestor(version, Candidate, control), ancestor(version, PreparedData, control)
     project = read_project(layout.project_file)
     contract = msgspec.json.decode(objects.path(prepared.saved["contract"].digest).read_bytes(), type=Contract)
-    from workbench.serving.packaging import package  # noqa: PLC0415 - loads BentoML and ONNX, only when packaging
+    from workbench.serving.packaging import package
 
     with tempfile.TemporaryDirectory(prefix="wb-") as folder:
         made = package(

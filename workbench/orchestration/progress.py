@@ -60,9 +60,8 @@ class Progress:
         self._write("failed", detail=reason)
 
     def _write(self, state: State, *, cell: int = 0, cells: int = 0, detail: str = "") -> None:
-        event = Event(
-            at=time.time(), hop=self.hop, task=self.task, notebook=self.notebook, state=state, cell=cell, cells=cells, detail=detail
-        )
+        of_task = {"hop": self.hop, "task": self.task, "notebook": self.notebook}
+        event = Event(at=time.time(), state=state, cell=cell, cells=cells, detail=detail, **of_task)
         self.folder.mkdir(parents=True, exist_ok=True)
         line = msgspec.json.encode(event) + b"\n"
         handle = os.open(self.folder / PROGRESS_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

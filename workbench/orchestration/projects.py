@@ -1,4 +1,4 @@
-"""Projects as a whole: made from a data file or an example, run, watched, and asked for their models. Called by the command line."""
+"""Projects as a whole: made from a data file or an example, run, watched, asked for models. Called by the command line."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def init_project(
         DataUnreadable: the file is not a table.
         DatasetUnusable: the table cannot be learned from as asked.
     """
-    from workbench.data.project_writing import write_project  # noqa: PLC0415 - loads polars
+    from workbench.data.project_writing import write_project
 
     source = os.path.relpath(data.absolute(), folder.absolute())
 
@@ -67,8 +67,8 @@ def init_example(folder: Path, name: str) -> Made:
         BadInput: the folder exists, or its name cannot name a project.
         NotFound: there is no such example.
     """
-    from workbench.data.examples import example  # noqa: PLC0415 - loads polars
-    from workbench.data.project_writing import write_project  # noqa: PLC0415
+    from workbench.data.examples import example
+    from workbench.data.project_writing import write_project
 
     chosen = example(name)
 
@@ -120,7 +120,7 @@ def _make(folder: Path, fill: Callable[[Path], tuple[str, ...]]) -> Made:
 
 
 def _register(layout: Layout) -> str:
-    from workbench.data.datasets import register  # noqa: PLC0415 - loads polars
+    from workbench.data.datasets import register
 
     project = read_project(layout.project_file)
     control = open_control(layout)

@@ -69,25 +69,32 @@ def publish_report(report: str) -> Path:
 
 def finish() -> None:
     """Marks the run of the current flow as succeeded; the last line of its last step."""
-    with _step("end") as place:
+    with _place() as place:
         place.control.end_run(place.run, actor=actor())
 
 
 @contextmanager
-def _step(name: str) -> Iterator[_Place]:
+def _place() -> Iterator[_Place]:
     layout = find_project()
-    flow = current.flow_name.removesuffix("Flow").lower()
+    flow = str(current.flow_name).removesuffix("Flow").lower()
     run = f"{flow}-{current.run_id}"
     control = open_control(layout)
-    progress = Progress(layout.runs / run, hop=name, task=f"{name}-{current.task_id}", notebook="")
     try:
         control.start_run(run=run, flow=flow, actor=actor(), process=os.getppid())
-        progress.began()
         yield _Place(run, layout, control, Objects(layout.objects))
-        progress.ended("")
-    except WorkbenchError as error:
-        progress.failed(str(error))
-        control.end_run(run, actor=actor(), failure=f"{name}: {error.message}")
-        raise StepFailed(str(error)) from error
     finally:
         control.close()
+
+
+@contextmanager
+def _step(name: str) -> Iterator[_Place]:
+    with _place() as place:
+        progress = Progress(place.layout.runs / place.run, hop=name, task=f"{name}-{current.task_id}", notebook="")
+        try:
+            progress.began()
+            yield place
+            progress.ended("")
+        except WorkbenchError as error:
+            progress.failed(str(error))
+            place.control.end_run(place.run, actor=actor(), failure=f"{name}: {error.message}")
+            raise StepFailed(str(error)) from error  # type: ignore[no-untyped-call]

@@ -9,23 +9,13 @@ from typing import Any
 
 from workbench.errors import NotFound
 from workbench.monitoring.windows import find_request, read_predictions
+from workbench.orchestration.describing import describe
 from workbench.orchestration.watching import answering_bento
-from workbench.records import (
-    Acceptance,
-    BentoBuild,
-    Candidate,
-    DatasetVersion,
-    Deployment,
-    FairnessReview,
-    ModelVersion,
-    MonitoringReport,
-    PreparedData,
-    Record,
-)
+from workbench.records import Deployment, Record
 from workbench.settings import Layout
 from workbench.store import Control
 
-__all__ = ["Link", "describe", "trace"]
+__all__ = ["Link", "trace"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +36,8 @@ def trace(wanted: str, layout: Layout, control: Control) -> tuple[Link, ...]:
 
     Args:
         wanted: a record's id, a run's id, or the request id of a served prediction.
+        layout: the project, whose prediction logs are searched.
+        control: its control database.
 
     Raises:
         NotFound: nothing has this id; the message names the closest record.
@@ -149,28 +141,3 @@ def _link(record: Record, depth: int, *, asked: bool) -> Link:
     return Link(
         kind=record.kind, id=record.id, parent=record.parent, at=record.at, depth=depth, asked=asked, summary=describe(record)
     )
-
-
-def describe(record: Record) -> str:
-    """One line about a record, for traces and tables."""
-    match record:
-        case DatasetVersion():
-            return f"{record.name}: {record.rows:,} rows × {len(record.columns)} columns, sha256 {record.digest[:12]}"
-        case PreparedData():
-            return ", ".join(f"{rows:,} {split} rows" for split, rows in record.rows.items())
-        case Candidate():
-            first = next(iter(record.metrics.items()), None)
-            return f"{record.name}" + (f": {first[0]} {first[1].value:.4g}" if first and first[1].value is not None else "")
-        case FairnessReview():
-            return f"{record.verdict} on {record.metric}"
-        case ModelVersion():
-            return {"chosen": "chosen", "waiting": "waits for a person", "none": "no candidate passed"}[record.state]
-        case Acceptance():
-            return f"accepted by {record.actor}: {record.reason}"
-        case BentoBuild():
-            return f"{record.tag} ({record.format}), sha256 {record.digest[:12]}"
-        case Deployment():
-            return f"served at {record.url}"
-        case MonitoringReport():
-            return f"{len(record.drifted)} drifted, {len(record.schema)} schema problems, {record.window.get('rows', 0):,} rows"
-    raise AssertionError(record.kind)

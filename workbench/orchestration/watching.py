@@ -1,4 +1,4 @@
-"""What surrounds the watch notebook: fixing the window of served predictions, and publishing the report. Called by the watch flow."""
+"""What surrounds the watch notebook: the window of served predictions, and the published report. Called by the watch flow."""
 
 from __future__ import annotations
 

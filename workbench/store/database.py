@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import psutil
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, make_url, select, text, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, make_url, or_, select, text, update
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.records import KINDS, Record, body_of, now
@@ -26,6 +26,7 @@ from workbench.store import tables
 __all__ = ["Control", "Run", "open_control"]
 
 BUSY_SECONDS = 30
+CLOCK_SLACK = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,14 @@ class Run:
 
 
 def _alive(process: int, process_started: str) -> bool:
+    """Whether the process lives and is the one that was noted: numbers are used again.
+
+    Linux counts starting times from a boot time that moves a little whenever the clock is set.
+    """
     try:
-        return f"{psutil.Process(process).create_time():.2f}" == process_started
+        found = psutil.Process(process)
+        same = abs(found.create_time() - float(process_started)) < CLOCK_SLACK
+        return same and found.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
@@ -77,14 +84,10 @@ class Control:
         self._engine = _engine(url)
         try:
             with self._writing() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(20091)"))
                 tables.metadata.create_all(connection)
-        except DatabaseError as error:
-            raise BadInput(
-                f"the control database cannot be opened: {error.orig}",
-                hint="Check WORKBENCH_DATABASE_URL, the file's permissions and the free disk space.",
-            ) from error
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Closes every connection."""
@@ -92,15 +95,29 @@ class Control:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with self._engine.connect() as connection:
-            writer = connection.execution_options(workbench_write=True)
-            with writer.begin():
-                yield writer
+        """A transaction that no other writer overlaps, on either database: what it reads stays true until it commits."""
+        try:
+            with self._engine.connect() as connection:
+                writer = connection.execution_options(workbench_write=True)
+                with writer.begin():
+                    if writer.dialect.name == "postgresql":
+                        writer.execute(text("SELECT pg_advisory_xact_lock(20091)"))
+                    yield writer
+        except DatabaseError as error:
+            if type(error) not in (DatabaseError, OperationalError):  # a rule of the tables, which the caller has to keep
+                raise
+            raise BadInput(
+                f"the control database cannot be written: {error.orig}",
+                hint="Check WORKBENCH_DATABASE_URL, the file's permissions and the free disk space.",
+            ) from error
 
     @contextmanager
     def write(self, *, actor: str, action: str, subject: str) -> Iterator[Connection]:
-        """The only way to change anything: one transaction with the change and its audit row, or neither."""
-        with self._writing() as connection:
+        """The only way to change anything: one transaction with the change and its audit row, or neither.
+
+        Raise `_Unchanged` inside to leave everything, the audit included, as it is.
+        """
+        with suppress(_Unchanged), self._writing() as connection:
             yield connection
             row = {"at": now(), "actor": actor, "action": action, "subject": subject}
             connection.execute(insert(tables.audit).values(row))
@@ -114,12 +131,11 @@ class Control:
         body = {name: getattr(record, name) for name in body_of(type(record))}
         row = {name: getattr(record, name) for name in ("id", "parent", "run", "actor", "at", "zone", "revision")}
         row |= {"kind": record.kind, "body": json.dumps(msgspec.to_builtins(body), allow_nan=False)}
-        if self.find(record.id) is not None:
-            return
         with self.write(actor=record.actor, action=f"add {record.kind}", subject=record.id) as connection:
+            if _has(connection, tables.records, record.id):
+                raise _Unchanged
             for table, reference in ((tables.records, record.parent), (tables.runs, record.run)):
-                known = select(table.c.id).where(table.c.id == reference)
-                if reference is not None and connection.execute(known).first() is None:
+                if reference is not None and not _has(connection, table, reference):
                     raise NotFound(f"{record.id} names {reference!r}, which is unknown", hint="Record the parent first.")
             connection.execute(insert(tables.records).values(row))
 
@@ -152,22 +168,37 @@ class Control:
             return [_record(row._mapping) for row in connection.execute(query)]
 
     def start_run(self, *, run: str, flow: str, actor: str, process: int) -> None:
-        """Opens a run that belongs to a live process; opening it again from the same run changes nothing."""
+        """Opens a run that belongs to a live process.
+
+        Each step of the run says so, which changes nothing while it is open; a step that is tried again opens it again.
+        """
         started = f"{psutil.Process(process).create_time():.2f}"
+        opened = {"state": "running", "finished": None, "process": process, "process_started": started, "reason": None}
         with self.write(actor=actor, action="start run", subject=run) as connection:
-            if connection.execute(select(tables.runs.c.id).where(tables.runs.c.id == run)).first():
-                reopen = {"state": "running", "finished": None, "process": process, "process_started": started, "reason": None}
-                connection.execute(update(tables.runs).where(tables.runs.c.id == run).values(reopen))
-                return
-            row = {"id": run, "flow": flow, "state": "running", "actor": actor, "started": now()}
-            connection.execute(insert(tables.runs).values(**row, process=process, process_started=started))
+            if _has(connection, tables.runs, run):
+                columns = tables.runs.c
+                differs = or_(columns.state != "running", columns.process != process, columns.process_started != started)
+                if connection.execute(update(tables.runs).where(columns.id == run, differs).values(opened)).rowcount == 0:
+                    raise _Unchanged
+            else:
+                row = {"id": run, "flow": flow, "actor": actor, "started": now(), **opened}
+                connection.execute(insert(tables.runs).values(row))
 
     def end_run(self, run: str, *, actor: str, failure: str | None = None) -> None:
-        """Closes a run as succeeded, or as failed with the reason."""
+        """Closes a run as succeeded, or as failed with the reason; of several failures in parallel the first is kept.
+
+        Raises:
+            NotFound: no run has this id.
+        """
         state = "succeeded" if failure is None else "failed"
+        ended = {"state": state, "finished": now(), "reason": failure}
+        columns = tables.runs.c
         with self.write(actor=actor, action=f"run {state}", subject=run) as connection:
-            ended = {"state": state, "finished": now(), "reason": failure}
-            connection.execute(update(tables.runs).where(tables.runs.c.id == run).values(ended))
+            if not _has(connection, tables.runs, run):
+                raise NotFound(f"no run {run!r}", hint="List them: workbench runs")
+            still_open = update(tables.runs).where(columns.id == run, columns.state == "running")
+            if connection.execute(still_open.values(ended)).rowcount == 0:
+                raise _Unchanged
 
     def runs(self, *, flow: str | None = None, limit: int = 1000) -> list[Run]:
         """Runs, newest first. A run whose process is gone without an end is shown as interrupted."""
@@ -181,6 +212,14 @@ class Control:
         """How many audited changes there are."""
         with self._engine.connect() as connection:
             return connection.execute(select(func.count()).select_from(tables.audit)).scalar_one()
+
+
+class _Unchanged(Exception):
+    """Ends a transaction in which there turned out to be nothing to change."""
+
+
+def _has(connection: Connection, table: Table, key: str) -> bool:
+    return connection.execute(select(table.c.id).where(table.c.id == key)).first() is not None
 
 
 def _record(row: Any) -> Record:

@@ -41,7 +41,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
 
 
 def _publish(temporary: Path, target: Path) -> None:
-    with temporary.open("rb+") as stream:
+    with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(target)
     _sync_folder(target.parent)
@@ -73,10 +73,11 @@ class Objects:
             fill(temporary)
             digest, size = digest_of(temporary), temporary.stat().st_size
             target = self._place(digest)
-            target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                _sync_folder(self.root)
+                temporary.chmod(0o444)
                 _publish(temporary, target)
-                target.chmod(0o444)
             return digest, size
 
     def write_bytes(self, content: bytes) -> tuple[str, int]:

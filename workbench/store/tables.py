@@ -64,25 +64,21 @@ audit = Table(
 )
 
 
-def _append_only(table: Table) -> None:
-    for verb in ("UPDATE", "DELETE"):
-        name = f"{table.name}_no_{verb.lower()}"
-        sqlite = DDL(
-            f"CREATE TRIGGER IF NOT EXISTS {name} BEFORE {verb} ON {table.name} "
-            f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only'); END"
-        )
-        event.listen(table, "after_create", sqlite.execute_if(dialect="sqlite"))
+def _refuse(table: Table, verb: str, rule: str, when: str = "TRUE") -> None:
+    """Lets the database itself refuse a statement that would break a rule."""
+    name = f"{table.name}_{verb.lower()}_refused"
+    sqlite = DDL(f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} WHEN {when} BEGIN SELECT RAISE(ABORT, '{rule}'); END")
+    event.listen(table, "after_create", sqlite.execute_if(dialect="sqlite"))
     function = DDL(
-        f"CREATE OR REPLACE FUNCTION {table.name}_append_only() RETURNS trigger AS "
-        f"'BEGIN RAISE EXCEPTION ''{table.name} is append-only''; END' LANGUAGE plpgsql"
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''{rule}''; END' LANGUAGE plpgsql"
     )
-    trigger = DDL(
-        f"CREATE TRIGGER {table.name}_append_only BEFORE UPDATE OR DELETE ON {table.name} "
-        f"FOR EACH ROW EXECUTE FUNCTION {table.name}_append_only()"
-    )
+    trigger = DDL(f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()")
     for statement in (function, trigger):
         event.listen(table, "after_create", statement.execute_if(dialect="postgresql"))
 
 
-_append_only(records)
-_append_only(audit)
+for verb in ("UPDATE", "DELETE"):
+    _refuse(records, verb, "records is append-only")
+    _refuse(audit, verb, "audit is append-only")
+_refuse(runs, "DELETE", "runs are kept")
+_refuse(runs, "UPDATE", "a run ends once", when="OLD.state <> 'running' AND NEW.state <> 'running'")

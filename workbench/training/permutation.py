@@ -59,8 +59,8 @@ def importance(
 ) -> Importance:
     """Permutation importance (Breiman, 2001) on a random sample of the holdout.
 
-    Every column is shuffled in the same orders. Zero means that the model does as well without the column; two columns that say the same thing share their importance,
-    so both can look unimportant.
+    Every column is shuffled in the same orders. Zero means that the model does as well without the column; two columns that
+    say the same thing share their importance, so both can look unimportant.
 
     Args:
         pipeline: Fitted.
@@ -70,7 +70,6 @@ def importance(
         rows: At most this many rows are used.
         repeats: Shuffles of each column.
     """
-    name = ALWAYS_DEFINED[contract.task]
     sample = frame.sample(min(rows, frame.height), seed=seed)
     inputs, truth = model_input(sample, contract), sample[contract.target].to_numpy()
     random = np.random.default_rng(seed)
@@ -80,15 +79,21 @@ def importance(
     losses: list[float] = []
     for start in range(0, len(contract.names), together):
         columns = contract.names[start : start + together]
-        shuffled = [inputs.assign(**{column: inputs[column].to_numpy()[order]}) for column in columns for order in orders]
-        losses += _losses(pipeline, shuffled, truth, contract)
+        parts = [_shuffled(inputs, column, order) for column in columns for order in orders]
+        losses += _losses(pipeline, parts, truth, contract)
     worse = np.asarray(losses).reshape(-1, repeats) - baseline
     measured = [
         ColumnImportance(name=column, mean=float(mean), spread=float(spread))
         for column, mean, spread in zip(contract.names, worse.mean(axis=1), worse.std(axis=1), strict=True)
     ]
     ranked = tuple(sorted(measured, key=lambda column: -column.mean))
-    return Importance(columns=ranked, metric=name, rows=sample.height, repeats=repeats)
+    return Importance(columns=ranked, metric=ALWAYS_DEFINED[contract.task], rows=sample.height, repeats=repeats)
+
+
+def _shuffled(inputs: pd.DataFrame, column: str, order: npt.NDArray[np.intp]) -> pd.DataFrame:
+    part = inputs.copy()
+    part[column] = inputs[column].to_numpy()[order]
+    return part
 
 
 def _losses(pipeline: Pipeline, parts: Sequence[pd.DataFrame], truth: npt.NDArray[Any], contract: Contract) -> list[float]:

@@ -34,7 +34,7 @@ MOST_WRITTEN = 12
 MOST_LEVEL = 6
 MOST_DOTS = 3000
 DARK = 0.55
-LONGEST_LABEL = 22
+LONGEST_LABEL = 24
 
 
 def quality_picture(evaluation: Evaluation, contract: Contract) -> Figure:
@@ -112,7 +112,7 @@ def _roc_and_calibration(evaluation: Evaluation, contract: Contract) -> Figure:
     lower = _tidy(
         figure.add_subplot(grid[1, 1], sharex=upper),
         "",
-        f"predicted probability of {contract.target} = {contract.positive}",
+        f"predicted probability of {_shortened(contract.target)} = {_shortened(str(contract.positive))}",
         "rows",
     )
     _calibration(upper, calibration_bins(score, happened))
@@ -155,7 +155,7 @@ def _confusion(evaluation: Evaluation, contract: Contract) -> Figure:
     figure = _figure(height, width=min(WIDTH, height + 2))
     metrics = evaluation.metrics
     title = f"Accuracy {_words(metrics['accuracy'])}\nLog loss {_words(metrics['log_loss'])}"
-    axes = _tidy(figure.add_subplot(), title, "predicted", f"true {contract.target}")
+    axes = _tidy(figure.add_subplot(), title, "predicted", f"true {_shortened(contract.target)}")
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.85)
     labels = [_shortened(name) for name in contract.classes]
@@ -174,7 +174,7 @@ def _predicted_and_actual(evaluation: Evaluation, contract: Contract) -> Figure:
     figure = _figure(4.4)
     left, right = figure.subplots(1, 2)
     title = f"R² {_words(evaluation.metrics['r2'])}"
-    _tidy(left, title, f"actual {contract.target}", "predicted")
+    _tidy(left, title, f"actual {_shortened(contract.target)}", "predicted")
     ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
     if len(actual) > MOST_DOTS:
         left.hexbin(actual, predicted, gridsize=45, mincnt=1, bins="log", cmap="Blues", linewidths=0)
@@ -236,4 +236,6 @@ def _number(value: float) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+    """A name from the data as a label: short, and with `$` as itself, not as the start of a formula."""
+    short = text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+    return short.replace("$", r"\$")

@@ -7,6 +7,7 @@ HistGradientBoosting's `categorical_features`.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from sklearn.compose import ColumnTransformer
@@ -67,15 +68,8 @@ def _below_all(contract: Contract) -> SimpleImputer:
 
     HistGradientBoosting would take NaN itself, but fails on a column that happens to be empty in one fold.
     """
-    depth = max(0.0, *(-column.minimum for column in contract.features if column.minimum is not None), 0.0)
-    return SimpleImputer(strategy="constant", fill_value=-_power_above(depth), keep_empty_features=True)
-
-
-def _power_above(value: float) -> float:
-    power = 1.0
-    while power <= value:
-        power *= 2
-    return power
+    depth = max([0.0, *(-column.minimum for column in contract.features if column.minimum is not None)])
+    return SimpleImputer(strategy="constant", fill_value=-math.ldexp(1, math.frexp(depth)[1]), keep_empty_features=True)
 
 
 def _ordinal() -> OrdinalEncoder:

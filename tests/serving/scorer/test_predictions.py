@@ -134,11 +134,14 @@ time.sleep(60)
     assert len(list(tmp_path.glob("*.open.jsonl"))) == 2
 
 
-def test_the_folder_comes_from_the_environment_else_from_the_service(monkeypatch):
-    monkeypatch.delenv("WORKBENCH_PREDICTIONS", raising=False)
-    assert folder_of("credit") == Path("predictions/credit")
+def test_the_folder_comes_from_the_environment_else_from_where_serving_was_started(monkeypatch, tmp_path):
     monkeypatch.setenv("WORKBENCH_PREDICTIONS", "elsewhere")
     assert folder_of("credit") == Path("elsewhere")
+    monkeypatch.delenv("WORKBENCH_PREDICTIONS")
+    started = Path.cwd()
+    assert folder_of("credit") == started / "predictions" / "credit"
+    monkeypatch.chdir(tmp_path)
+    assert folder_of("credit") == started / "predictions" / "credit"
 
 
 @pytest.mark.parametrize("module", ["predictions", "manifest", "guard", "requests", "answers", "trusted", "model"])

@@ -34,8 +34,12 @@ class Served:
 
 
 def folder_of(service: str) -> Path:
-    """Where a service logs: `WORKBENCH_PREDICTIONS`, else `predictions/<service>` under the working directory."""
-    return Path(os.environ.get(ENVIRONMENT) or Path("predictions") / service)
+    """Where a service logs: `WORKBENCH_PREDICTIONS`, else `predictions/<service>` under the working directory.
+
+    The choice is kept in the environment: `bentoml serve` reads the service in the folder where it was started, but its workers
+    then run inside the bento, where nobody would look for a log.
+    """
+    return Path(os.environ.setdefault(ENVIRONMENT, str(Path("predictions", service).resolve())))
 
 
 class PredictionLog:

@@ -38,7 +38,7 @@ class NotebookStepFailed(MetaflowException):
     headline = "Notebook step failed"
 
 
-class notebook(StepMutator, UserStepDecorator):  # noqa: N801 - decorators are lower case in Metaflow
+class notebook(StepMutator, UserStepDecorator):
     """Runs `path` (in the project's `notebooks` folder) before the step's body.
 
     Args:
