@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(TELEMETRY_OFF)
     os.environ.update({name: str(folder / name.lower()) for name in HOMES})
     os.environ.update(WORKBENCH_ACTOR="tester", METAFLOW_USER="tester", MPLBACKEND="Agg", PYDEVD_DISABLE_FILE_VALIDATION="1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads make parallel tests many times slower
     os.environ.pop("WORKBENCH_DATABASE_URL", None)
 
 

@@ -128,6 +128,8 @@ def environment(layout: Layout) -> dict[str, str]:
             filter(None, [str(Path(sys.prefix) / "share" / "jupyter"), inherited.get("JUPYTER_PATH")])
         ),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        # idle OpenMP threads that spin make parallel fits on few cores many times slower
+        "OMP_WAIT_POLICY": inherited.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
 
 

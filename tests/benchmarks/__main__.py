@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m tests.benchmarks [NAME] [--json] [--rows N]`, from the checkout's root; `make bench` runs all."""
+"""Runs the benchmarks: `python -m tests.benchmarks [NAME] [--json] [--rows N]` at the checkout's root; `make bench` runs all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.benchmarks.table import Row, on, show
 from tests.benchmarks.timing import load, machine
-from workbench.errors import WorkbenchError, did_you_mean
+from workbench.errors import WorkbenchError
 from workbench.settings import TELEMETRY_OFF
 
 NAMES = ("drift", "experiment", "fairness")
@@ -46,7 +46,7 @@ def _asked(arguments: Sequence[str] | None) -> tuple[Sequence[str], int | None, 
     parser.add_argument("--rows", type=int, metavar="N", help="how many rows to work on, instead of the benchmark's own number")
     asked = parser.parse_args(arguments)
     if asked.name is not None and asked.name not in NAMES:
-        parser.error(f"there is no benchmark {asked.name!r}; known: {', '.join(NAMES)}. {did_you_mean(asked.name, NAMES)}")
+        parser.error(f"there is no benchmark {asked.name!r}; known: {', '.join(NAMES)}")
     if asked.rows is not None and asked.rows < FEWEST_ROWS:
         parser.error(f"--rows is {asked.rows}; expected at least {FEWEST_ROWS:,}")
     return NAMES if asked.name is None else (asked.name,), asked.rows, asked.json

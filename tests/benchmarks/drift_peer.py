@@ -1,4 +1,4 @@
-"""Evidently's side of the drift benchmark, started by `drift`: one report for each line read, its CPU seconds as a line written."""
+"""Evidently's side of the drift benchmark, started by `drift`: for each line read it makes a report and writes its CPU seconds."""
 
 from __future__ import annotations
 

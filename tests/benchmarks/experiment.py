@@ -64,9 +64,9 @@ def run(rows: int = ROWS) -> list[Measurement]:
 def _steps(layout: Layout, candidates: tuple[str, ...], parameters: dict[str, int], output: Path) -> list[dict[str, Any]]:
     """The notebooks in order, each candidate's review right after its training, each with the parameters it declares."""
     review = "03_review_fairness"
-    trained = [(name, values) for candidate in candidates for name, values in ((candidate, {}), (review, {"candidate": candidate}))]
+    branches = [step for candidate in candidates for step in ((candidate, {}), (review, {"candidate": candidate}))]
     steps: list[dict[str, Any]] = []
-    for name, own in [("01_prepare", {}), *trained, ("04_choose", {})]:
+    for name, own in [("01_prepare", {}), *branches, ("04_choose", {})]:
         notebook = layout.notebooks / f"{name}.ipynb"
         declared = read_parameters(notebook).names
         shared = {key: value for key, value in parameters.items() if key in declared}

@@ -61,7 +61,7 @@ def run(rows: int = ROWS) -> list[Measurement]:
             ours=own,
             peer=theirs,
             ratio=theirs / own,
-            goal="≥ 1,000 (fairlearn MetricFrame n_boot / ours)",
+            goal="≥ 1,000 (fairlearn n_boot / ours)",
             limit=(
                 f"counting the rows once: {1000 * once:.2f} ms CPU. The peer is extrapolated from n_boot {FEW} and {MORE}: "
                 f"{each:.3f} s for each resample. Ours draws {drawn:,}, as {GROUPS} comparisons at {policy.confidence:.0%} need"

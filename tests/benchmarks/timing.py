@@ -35,8 +35,5 @@ def load() -> float:
 
 
 def machine(load_before: float) -> str:
-    """Cores, system, Python, and the load before and after: after, the benchmark itself is in it."""
-    return (
-        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
-        f"load {load_before:.1f} before, {load():.1f} after"
-    )
+    """System, cores, and the load before and after: after, the benchmark itself is in it."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load_before:.1f} → {load():.1f}"

@@ -27,7 +27,14 @@ class Binding(Protocol):
 
     layout: Layout
     attended: bool
-    parameter_names: tuple[str, ...] | None
+
+    @property
+    def hop(self) -> str | None:
+        """The hop whose record the notebook makes, or None where a person tries things."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...] | None:
+        """The names in the notebook's contract, or None where nobody knows which notebook is open."""
 
     def find(self, name: str, of: str | None) -> Saved | object:
         """The stored or plain value of a name; raises NotFound when nothing upstream saved it."""
@@ -49,9 +56,14 @@ class StepBinding:
     attended: bool = False
 
     @property
-    def parameter_names(self) -> tuple[str, ...] | None:
+    def hop(self) -> str:
+        """The hop that the runner named."""
+        return self.step.hop
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
         """The names in the notebook's contract."""
-        from workbench.execution.parameters import read_parameters  # noqa: PLC0415 - pydantic only when asked
+        from workbench.execution.parameters import read_parameters  # loads pydantic
 
         return read_parameters(Path(self.step.notebook)).names
 
@@ -61,7 +73,7 @@ class StepBinding:
             return msgspec.convert(self.step.given[name], type=list[Entry])
         if name in self.step.saved:
             return self.step.saved[name]
-        known = [*self.step.saved, "project"]
+        known = [*self.step.saved, *self.step.given, "project"]
         raise NotFound(f"no upstream step of {self.step.hop} saved {name!r}", hint=did_you_mean(name, known))
 
     def saved(self, value: Saved) -> None:
@@ -79,7 +91,8 @@ class ProjectBinding:
 
     layout: Layout
     attended: bool = True
-    parameter_names: tuple[str, ...] | None = None
+    hop: None = None
+    parameter_names: None = None
 
     def find(self, name: str, of: str | None) -> Saved | object:
         """A value of the latest successful run or of a newer draft; `of` names the candidate whose value is wanted."""
@@ -90,21 +103,20 @@ class ProjectBinding:
             finished, records = _latest_run(control)
             if name == "candidates" and records:
                 return entries_of(records)
-            path = _path_of(records, of)
-            draft = self._drafts().get(name)
-            if draft is not None and of is None and draft.at > finished:
-                return draft.saved
-            stored = {key: value for record in path for key, value in getattr(record, "saved", {}).items()}
-            if name in stored:
-                return stored[name]
-            if draft is not None:
-                return draft.saved
         finally:
             control.close()
-        raise NotFound(
-            f"nothing has saved {name!r} yet",
-            hint="Run the notebooks before this one, or all of them at once: workbench run",
-        )
+        stored: dict[str, Saved] = {}
+        for record in _path_of(records, of):
+            stored |= getattr(record, "saved", {})
+        drafts = self._drafts() if of is None else {}
+        stored |= {key: draft.saved for key, draft in drafts.items() if key not in stored or draft.at > finished}
+        if name not in stored:
+            known = did_you_mean(name, [*stored, "project", "dataset"])
+            raise NotFound(
+                f"nothing has saved {name!r} yet",
+                hint=f"{known} Run the notebooks before this one, or all of them at once: workbench run",
+            )
+        return stored[name]
 
     def saved(self, value: Saved) -> None:
         """Keeps the value as a draft: the next notebook a person opens loads it."""

@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 import polars as pl
+from polars.exceptions import PolarsError
 
 from workbench.data.contract import Contract
-from workbench.errors import BadInput
+from workbench.errors import BadInput, PackagingFailed
 from workbench.records import Saved
 from workbench.store.objects import Objects
 
@@ -42,13 +43,13 @@ def _is_model(value: object) -> bool:
 
 
 def _write_model(value: object, path: Path) -> None:
-    from workbench.serving.formats import write_model  # noqa: PLC0415 - loads scikit-learn and skops
+    from workbench.serving.formats import write_model  # loads scikit-learn and skops
 
     write_model(value, path)
 
 
 def _read_model(path: Path) -> object:
-    from workbench.serving.formats import read_model  # noqa: PLC0415 - loads scikit-learn and skops
+    from workbench.serving.formats import read_model  # loads scikit-learn and skops
 
     return read_model(path)
 
@@ -63,11 +64,11 @@ FORMATS: Mapping[str, _Format] = {
         lambda value: isinstance(value, pd.DataFrame), lambda frame, path: frame.to_parquet(path), pd.read_parquet
     ),
     "array.npy": _Format(
-        lambda value: isinstance(value, np.ndarray) and value.dtype != object,
+        lambda value: isinstance(value, np.ndarray),
         _write_array,
         lambda path: np.load(path, allow_pickle=False),
     ),
-    "file": _Format(lambda value: isinstance(value, Path), lambda source, path: shutil.copyfile(source, path), lambda path: path),
+    "file": _Format(lambda value: isinstance(value, Path), shutil.copyfile, lambda path: path),
     "contract.json": _Format(
         lambda value: isinstance(value, Contract),
         lambda contract, path: path.write_bytes(msgspec.json.encode(contract)),
@@ -76,7 +77,7 @@ FORMATS: Mapping[str, _Format] = {
     "model.skops": _Format(_is_model, _write_model, _read_model),
     "value.json": _Format(
         lambda _value: True,
-        lambda value, path: path.write_bytes(msgspec.json.encode(plain(value))),
+        lambda value, path: path.write_bytes(_json(value)),
         lambda path: msgspec.json.decode(path.read_bytes()),
     ),
 }
@@ -88,7 +89,11 @@ def plain(value: object) -> Any:
     Raises:
         TypeError: something inside has no JSON form.
     """
-    return msgspec.to_builtins(value, enc_hook=_numpy_to_plain, str_keys=True)
+    return msgspec.json.decode(_json(value))
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.encode(value, enc_hook=_numpy_to_plain)
 
 
 def _numpy_to_plain(value: object) -> object:
@@ -106,10 +111,11 @@ def write_value(objects: Objects, name: str, value: object) -> Saved:
     format_name = next(key for key, candidate in FORMATS.items() if candidate.takes(value))
     try:
         digest, size = objects.write(lambda path: FORMATS[format_name].write(value, path))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, PolarsError, PackagingFailed, FileNotFoundError, IsADirectoryError) as error:
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise BadInput(
-            f"session.save({name}=…) was given a {type(value).__module__}.{type(value).__qualname__}, which cannot be stored: {error}",
-            hint="Save a frame, an array, a fitted scikit-learn model, or plain numbers, texts, lists and mappings.",
+            f"session.save({name}=…) was given a {kind}, which cannot be stored: {error}",
+            hint="Save a frame, an array, a fitted scikit-learn model, a file, or plain numbers, texts, lists and mappings.",
         ) from error
     return Saved(name=name, format=format_name, digest=digest, size=size)
 

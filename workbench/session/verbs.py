@@ -49,9 +49,10 @@ def save(**values: object) -> None:
     """
     binding = current_binding()
     objects = Objects(binding.layout.objects)
-    for name, value in values.items():
+    for name in values:
         if name in ("project", "dataset", "candidates", *HOPS):
             raise BadInput(f"session.save({name}=…): this name belongs to the workbench", hint="Choose another name.")
+    for name, value in values.items():
         binding.saved(write_value(objects, name, value))
 
 
@@ -62,9 +63,10 @@ def record(**outcome: object) -> Outcome:
         outcome: the fields of the hop's record (see `workbench.records`), such as `metrics` and `cross_validation`.
 
     Raises:
-        BadInput: no hop records such a field, or its value has another shape than the record's.
+        BadInput: the hop records no such field, or its value has another shape than the record's.
     """
-    hop = _hop_of(outcome)
+    binding = current_binding()
+    hop = _hop_of(outcome, binding.hop)
     hints = get_type_hints(HOPS[hop])
     checked: dict[str, Any] = {}
     for name, value in outcome.items():
@@ -74,7 +76,7 @@ def record(**outcome: object) -> Outcome:
             raise BadInput(
                 f"session.record({name}=…): {error}", hint=f"Expected {hints[name]}; see the record of {hop!r}."
             ) from error
-    current_binding().recorded(checked)
+    binding.recorded(checked)
     return Outcome(hop, checked)
 
 
@@ -85,7 +87,7 @@ def show(thing: object, static: Callable[[], object] | None = None) -> None:
         thing: anything Jupyter can display.
         static: for a widget, makes the picture that stands for it in a headless run.
     """
-    from IPython.display import display  # noqa: PLC0415 - only kernels have it loaded
+    from IPython.display import display  # only kernels have it loaded
 
     shown = thing if static is None or current_binding().attended else static()
     display(shown)
@@ -99,29 +101,31 @@ def parameters() -> SimpleNamespace:
     Raises:
         ParametersInvalid: a value that was set by hand does not fit its declared type or limits.
     """
-    from pydantic import ConfigDict, ValidationError, create_model  # noqa: PLC0415 - 0.2 s that other verbs do not need
+    from pydantic import ConfigDict, ValidationError, create_model  # 0.2 s that other verbs do not need
 
-    notebook = vars(sys.modules["__main__"])
-    names = current_binding().parameter_names
-    annotations = notebook.get("__annotations__", {})
-    declared = {name: annotations[name] for name in names or annotations if name in annotations}
+    notebook, names = sys.modules["__main__"], current_binding().parameter_names
+    annotated = {name: kind for name, kind in get_type_hints(notebook, include_extras=True).items() if hasattr(notebook, name)}
+    declared = {name: kind for name, kind in annotated.items() if names is None or name in names}
     fields: dict[str, Any] = {name: (kind, ...) for name, kind in declared.items()}
-    model = create_model("Parameters", __config__=ConfigDict(strict=True, protected_namespaces=()), **fields)
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True, protected_namespaces=())
     try:
-        checked = model.model_validate({name: notebook[name] for name in declared})
+        checked = create_model("Parameters", __config__=config, **fields)(**{name: getattr(notebook, name) for name in declared})
     except ValidationError as error:
         problems = [f"{detail['loc'][0]}: given {detail['input']!r}, {detail['msg']}" for detail in error.errors()]
         raise ParametersInvalid("a parameter does not fit its declaration", problems=problems) from error
     return SimpleNamespace(**{name: getattr(checked, name) for name in declared})
 
 
-def _hop_of(outcome: dict[str, object]) -> str:
-    for hop, kind in HOPS.items():
+def _hop_of(outcome: dict[str, object], bound: str | None) -> str:
+    """The hop that the kernel is bound to, else the first one that records these fields."""
+    kinds = {hop: kind for hop, kind in HOPS.items() if bound in (None, hop)}
+    for hop, kind in kinds.items():
         if set(outcome) <= set(outcome_of(kind)):
             return hop
-    known = {name for kind in HOPS.values() for name in outcome_of(kind)}
+    known = {name for kind in kinds.values() for name in outcome_of(kind)}
     unknown = next((name for name in outcome if name not in known), None)
+    refusal = f"{bound} does not record" if bound else "no hop records together"
     raise BadInput(
-        f"session.record was given {', '.join(outcome)}, which no hop records together",
+        f"session.record was given {', '.join(outcome)}, which {refusal}",
         hint=did_you_mean(unknown, known) if unknown else "Record the fields of one hop only.",
     )

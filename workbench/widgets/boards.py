@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
-import polars as pl
-from matplotlib.figure import Figure
 
-from workbench.fairness import Grouping
-from workbench.registry import Entry
 from workbench.registry.pictures import leaderboard_picture
 from workbench.widgets.pictures import column_figure, threshold_figure
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+    from workbench.fairness import Grouping
+    from workbench.registry import Entry
 
 __all__ = ["DataBoard", "Leaderboard", "ThresholdBoard"]
 
@@ -110,7 +113,7 @@ class ThresholdBoard(_Board):
             value=0.5, min=0.02, max=0.98, step=0.02, description="threshold", continuous_update=False, style=NAMED, layout=WIDE
         )
         self._limit = ipywidgets.FloatSlider(
-            value=limit, min=0.5, max=1.0, step=0.01, description="fairness limit", continuous_update=False, style=NAMED, layout=WIDE
+            value=limit, min=0, max=1, step=0.01, description="fairness limit", continuous_update=False, style=NAMED, layout=WIDE
         )
         super().__init__([self._by, self._threshold, self._limit])
 

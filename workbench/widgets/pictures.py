@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import polars as pl
 
 __all__ = ["column_figure", "threshold_figure"]
 

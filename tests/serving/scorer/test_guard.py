@@ -151,7 +151,7 @@ def test_security_headers_are_on_every_answer_and_replace_the_applications_own()
         assert headers[b"x-frame-options"] == b"DENY"
 
 
-def test_a_client_that_leaves_early_gets_no_answer_and_reaches_nothing():
+def test_a_client_that_leaves_early_reaches_nothing_and_keeps_no_task_waiting():
     sent: list[dict] = []
     application = Application()
 
@@ -163,7 +163,8 @@ def test_a_client_that_leaves_early_gets_no_answer_and_reaches_nothing():
 
     scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [JSON]}
     asyncio.run(Guard(application, max_body_bytes=LIMIT, path="/predict")(scope, receive, send))
-    assert sent == []
+    assert sent[0]["status"] == 400
+    assert not sent[-1].get("more_body")
     assert application.body is None
 
 

@@ -41,10 +41,6 @@ class _Refused(RequestInvalid):
         self.refusal = status
 
 
-class _Disconnected(Exception):
-    """The client left before its body was complete."""
-
-
 class Guard:
     """ASGI middleware for BentoML's public `add_asgi_middleware`.
 
@@ -77,8 +73,6 @@ class Guard:
                 forwarded = [(name, value) for name, value in forwarded if name not in _CHECKED] + [_JSON]
         except _Refused as refused:
             await _answer(marked, refused.refusal, answer_of(refused, request_id.decode()))
-        except _Disconnected:
-            return
         else:
             await self._app({**scope, "headers": forwarded}, receive, marked)
 
@@ -102,7 +96,8 @@ class Guard:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _Disconnected
+                # Nobody reads this answer, but BentoML's layers wait a minute for one, and a shutdown waits for them.
+                raise _Refused(400, "the connection ended before the body was complete", hint="Send the whole body.")
             body += message.get("body", b"")
             if len(body) > self._most:
                 raise _Refused(413, f"the body is larger than {self._most} bytes", hint=hint)
