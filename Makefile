@@ -24,8 +24,9 @@ help: ## say what each target does
 demo: $(RUN) ## the whole journey on the example data, from a file to a watched model
 	$(BIN)/workbench demo
 
-lab: $(RUN) ## JupyterLab with the notebooks, on this machine only
-	$(BIN)/workbench lab
+lab: $(RUN) ## JupyterLab on the example project, on this machine only
+	@test -d demo || $(BIN)/workbench init demo --example credit
+	cd demo && $(abspath $(BIN))/workbench lab
 
 test: $(DEV) ## the tests
 	$(TEST)

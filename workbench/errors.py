@@ -12,8 +12,8 @@
     ├── NotFound                 an id, a project or a saved value does not exist
     ├── WaitsForPerson           a decision only a person may take is still open
     ├── RunFailed                a run ended without success
-    │   └── NotebookFailed       a cell raised, or its kernel died
-    ├── PackagingFailed          no safe format reproduces the model
+    │   ├── NotebookFailed       a cell raised, or its kernel died
+    │   └── PackagingFailed      no safe format reproduces the model
     └── ComponentMissing         a program or package is not installed
 
 Each error says what was given, what was expected and what to do next.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Answer(BaseModel, extra="allow"):
 
 @bentoml.service(
     name=SCORER["service"],
-    workers=1,
+    workers=int(os.environ.get("WORKBENCH_SCORER_WORKERS", "1")),
     logging={"access": {"enabled": False}},  # the prediction log says more, and costs a tenth
     tracing={"excluded_urls": "predict"},  # BentoML records three spans per request even when it samples none
     metrics={"enabled": True},
@@ -59,9 +60,7 @@ class Scorer:
 
     def __init__(self) -> None:
         self.model = load(Path(self.stored.path), MODEL)
-        self.log = PredictionLog(
-            PREDICTIONS, model=SCORER["model_tag"], digest=MODEL.digest, on_drop=DROPPED.inc
-        )
+        self.log = PredictionLog(PREDICTIONS, model=SCORER["model_tag"], digest=MODEL.digest, on_drop=DROPPED.inc)
 
     @bentoml.api(route=ROUTE)
     async def predict(self, body: Body, /, context: bentoml.Context) -> Answer:

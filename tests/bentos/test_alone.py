@@ -34,6 +34,7 @@ def test_an_exported_bento_serves_where_only_its_requirements_are_installed(smal
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     variables = {
+        "PWD": str(elsewhere),  # as a shell sets it
         "PATH": os.environ["PATH"],
         "HOME": str(elsewhere),
         "BENTOML_HOME": str(elsewhere / "store"),
@@ -56,13 +57,13 @@ def test_an_exported_bento_serves_where_only_its_requirements_are_installed(smal
 
 def ask_when_ready(url: str, server: subprocess.Popen[bytes]) -> dict:
     row = {"age": 40, "limit bal": None, "SEX": 2, "copy": "b", "_own": False}
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310
         f"{url}/predict", data=json.dumps({"rows": [row]}).encode(), headers={"content-type": "application/json"}
     )
     deadline = time.monotonic() + 60
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
                 return json.loads(answer.read())
         except (urllib.error.URLError, ConnectionError):
             assert server.poll() is None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
@@ -15,6 +15,9 @@ from sklearn.pipeline import Pipeline
 from workbench.data.contract import Column, Contract
 from workbench.training.network import NetworkClassifier, NetworkRegressor
 from workbench.training.preprocessing import Family, preprocessing
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 CREDIT = Path(__file__).parents[2] / "workbench" / "data" / "examples" / "credit" / "credit_default.parquet"
 CATEGORIES = ["SEX", "EDUCATION", "MARRIAGE"]

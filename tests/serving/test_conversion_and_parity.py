@@ -96,7 +96,9 @@ def test_inputs_are_one_per_column_and_outputs_have_fixed_names(fitted):
 
 def test_a_step_that_onnx_cannot_express_is_refused_with_its_reason(fitted):
     one = fitted("linear binary")
-    strange = Pipeline([("columns", clone(one.pipeline[0])), ("strange", FunctionTransformer(np.sin)), ("model", LogisticRegression())])
+    strange = Pipeline(
+        [("columns", clone(one.pipeline[0])), ("strange", FunctionTransformer(np.sin)), ("model", LogisticRegression())]
+    )
     frame = one.holdout.to_pandas()
     strange.fit(frame, ["0", "1"] * (len(frame) // 2))
     with pytest.raises(PackagingFailed, match="cannot be converted to ONNX"):
@@ -132,9 +134,25 @@ def test_a_single_row_is_enough(fitted):
     assert prove_parity(one.pipeline, to_onnx(one.pipeline, one.contract), one.contract, one.holdout.head(1)).passed
 
 
-@pytest.mark.parametrize("estimator", [LogisticRegression, lambda: NetworkClassifier(hidden=(4,), epochs=2)], ids=["linear", "network"])
+@pytest.mark.parametrize(
+    "estimator", [LogisticRegression, lambda: NetworkClassifier(hidden=(4,), epochs=2)], ids=["linear", "network"]
+)
 def test_any_column_names_can_be_converted(estimator):
-    names = ["a b", "a_b", "a.b", "é ü", "label", "probabilities", "value", "1st", "column_1", "variable", "matrix", "raw", "first"]
+    names = [
+        "a b",
+        "a_b",
+        "a.b",
+        "é ü",
+        "label",
+        "probabilities",
+        "value",
+        "1st",
+        "column_1",
+        "variable",
+        "matrix",
+        "raw",
+        "first",
+    ]
     random = np.random.default_rng(0)
     rows = pl.DataFrame({name: random.normal(size=200) for name in names} | {"classes": random.choice(["x", "y"], 200)})
     numbers = [Column(name=name, kind="number", source_type="float", nullable=False) for name in names]

@@ -1,4 +1,4 @@
-"""Packaging keeps the model it was given: as ONNX when proved, else as skops and saying so, under a tag that never changes meaning."""
+"""Packaging keeps the model it was given: as ONNX when proved, else as skops and saying so; a tag never changes its meaning."""
 
 from __future__ import annotations
 

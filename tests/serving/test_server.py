@@ -47,8 +47,8 @@ def packaged(one, folder: Path, name: str) -> Package:
 
 def ask(url: str, rows: list[dict]) -> dict:
     body = json.dumps({"rows": rows}).encode()
-    request = urllib.request.Request(f"{url}/predict", data=body, headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    request = urllib.request.Request(f"{url}/predict", data=body, headers={"content-type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
         return json.loads(answer.read())
 
 
@@ -122,7 +122,18 @@ def test_a_server_that_ignores_the_request_to_stop_is_killed(fitted, tmp_path, p
     assert group_is_gone(server.process.pid)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+def test_two_workers_answer_and_log_to_files_of_their_own(fitted, tmp_path, port):
+    done = packaged(fitted("linear regression"), tmp_path, "two")
+    row = fitted("linear regression").holdout.row(0, named=True)
+    with serving(done.tag, port=port, predictions=tmp_path / "log", log=tmp_path / "serve.log", workers=2) as server:
+        asked = 0
+        while len(list((tmp_path / "log").glob("*.jsonl"))) < 2:
+            asked += 1
+            ask(server.url, [row])
+    assert len(list(read_predictions(tmp_path / "log"))) == asked
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])  # noqa: S104
 def test_an_address_that_others_can_reach_is_refused(host):
     with pytest.raises(BadInput, match="can be reached from other machines") as caught:
         serve_command("credit:v1", host=host)
@@ -131,8 +142,8 @@ def test_an_address_that_others_can_reach_is_refused(host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_loopback_addresses_are_served(host):
-    command = serve_command("credit:v1", host=host, port=3001, workers=2)
-    assert command[1:] == ["-m", "bentoml", "serve", "credit:v1", "--host", host, "--port", "3001", "--api-workers", "2"]
+    command = serve_command("credit:v1", host=host, port=3001)
+    assert command[1:] == ["-m", "bentoml", "serve", "credit:v1", "--host", host, "--port", "3001"]
 
 
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path):

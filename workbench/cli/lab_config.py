@@ -3,6 +3,7 @@
 c = get_config()  # type: ignore[name-defined]  # noqa: F821 - traitlets defines it while it reads this file
 
 c.ServerApp.ip = "127.0.0.1"
+c.ServerApp.allow_root = True  # a container often has no other user; the token guards the server either way
 c.ServerApp.allow_unauthenticated_access = False
 c.LabApp.extension_manager = "readonly"
 c.LabApp.news_url = ""

@@ -106,8 +106,9 @@ def _count_cells(source: Path, parameters: Mapping[str, Any]) -> int:
         raise NotebookInvalid(
             f"{source.name} is not a notebook: {error}", hint="Open it in JupyterLab and save it again."
         ) from error
-    injected = any("injected-parameters" in cell.metadata.tags for cell in cells)
-    return sum(cell.cell_type == "code" for cell in cells) + (bool(parameters) and not injected)
+    own: int = sum(cell.cell_type == "code" for cell in cells)
+    replaces = any("injected-parameters" in cell.metadata.tags for cell in cells)
+    return own + (bool(parameters) and not replaces)
 
 
 def _execute(source: Path, executed: Path, parameters: Mapping[str, Any], watch: _Watch, kernel: str) -> None:

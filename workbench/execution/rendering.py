@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import nbformat
-from bleach.css_sanitizer import CSSSanitizer  # type: ignore[import-untyped] # bleach ships no types
-from bleach.sanitizer import Cleaner  # type: ignore[import-untyped]
+from bleach.css_sanitizer import CSSSanitizer
+from bleach.sanitizer import Cleaner
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 

@@ -20,8 +20,8 @@ def leaderboard_picture(entries: Sequence[Entry], metric: str) -> Figure:
     axes = figure.subplots()
     axes.spines[["top", "right", "left"]].set_visible(False)
     for place, entry in enumerate(entries):
-        estimate, colour = entry.metrics[metric], COLOURS[entry.verdict]
-        if estimate.value is None:
+        estimate, colour = entry.metrics.get(metric), COLOURS[entry.verdict]
+        if estimate is None or estimate.value is None:
             axes.annotate("undefined", (0.5, place), xycoords=("axes fraction", "data"), ha="center", color=colour)
             continue
         if estimate.low is not None and estimate.high is not None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
 from workbench.data.contract import Contract
 from workbench.errors import PackagingFailed
 from workbench.serving.scorer.model import input_names
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 __all__ = ["OPSET", "NeuralNetwork", "to_onnx"]
 

@@ -52,7 +52,7 @@ class _Converted:
         return "skops" if self.onnx is None else "onnx"
 
 
-def package(
+def package(  # noqa: PLR0913 - each is a fact the package is made of
     *,
     model_path: Path,
     contract: Contract,

@@ -20,7 +20,10 @@ from workbench.errors import BadInput, RunFailed
 from workbench.serving.scorer.predictions import ENVIRONMENT
 from workbench.settings import TELEMETRY_OFF
 
-__all__ = ["Server", "serve_command", "serving"]
+__all__ = ["WORKERS", "Server", "serve_command", "serving"]
+
+WORKERS = "WORKBENCH_SCORER_WORKERS"
+"""The variable that a bento's service reads: BentoML's own option for workers does not reach services of today's kind."""
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -34,8 +37,8 @@ class Server:
     process: subprocess.Popen[bytes]
 
 
-def serve_command(tag: str, *, host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> list[str]:
-    """The command that serves a bento with this Python.
+def serve_command(tag: str, *, host: str = "127.0.0.1", port: int = 3000) -> list[str]:
+    """The command that serves a bento with this Python. How many workers answer is told by the variable `WORKERS`.
 
     Raises:
         BadInput: the address can be reached from other machines.
@@ -45,8 +48,7 @@ def serve_command(tag: str, *, host: str = "127.0.0.1", port: int = 3000, worker
             f"the host {host!r} can be reached from other machines, expected a loopback address such as 127.0.0.1",
             hint="The server itself asks nobody who they are: put authentication and TLS in front of it first.",
         )
-    options = ["--host", host, "--port", str(port), "--api-workers", str(workers)]
-    return [sys.executable, "-m", "bentoml", "serve", tag, *options]
+    return [sys.executable, "-m", "bentoml", "serve", tag, "--host", host, "--port", str(port)]
 
 
 @contextmanager
@@ -77,11 +79,12 @@ def serving(
         BadInput: the host is not a loopback address, or the port is taken.
         RunFailed: the server ended or was not ready in time; the end of its output is in the message.
     """
-    command = serve_command(tag, host=host, port=port, workers=workers)
+    command = serve_command(tag, host=host, port=port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     _require_free(host, port)
     log.parent.mkdir(parents=True, exist_ok=True)
-    variables = {**(environment or os.environ), **TELEMETRY_OFF, ENVIRONMENT: str(predictions.resolve())}
+    own = {ENVIRONMENT: str(predictions.resolve()), WORKERS: str(workers)}
+    variables = {**(environment or os.environ), **TELEMETRY_OFF, **own}
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - this Python, serving a bento of ours
             command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

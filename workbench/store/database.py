@@ -49,8 +49,8 @@ def _alive(process: int, process_started: str) -> bool:
     """
     try:
         found = psutil.Process(process)
-        same = abs(found.create_time() - float(process_started)) < CLOCK_SLACK
-        return same and found.status() != psutil.STATUS_ZOMBIE
+        moved: float = abs(found.create_time() - float(process_started))
+        return moved < CLOCK_SLACK and bool(found.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -168,6 +168,22 @@ def test_a_client_that_leaves_early_reaches_nothing_and_keeps_no_task_waiting():
     assert application.body is None
 
 
+def test_a_body_that_never_ends_is_refused_in_time():
+    sent: list[dict] = []
+    application = Application()
+
+    async def receive():
+        await asyncio.sleep(3600)
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [JSON]}
+    asyncio.run(Guard(application, max_body_bytes=LIMIT, path="/predict", body_seconds=0.05)(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert "not complete within 0.05 s" in sent[-1]["body"].decode()
+
+
 @given(body=st.binary(max_size=60), chunk=st.integers(1, 20))
 def test_any_bytes_are_passed_as_an_object_or_refused(body, chunk):
     status, _, content, application = ask(body, chunk=chunk)

@@ -134,14 +134,12 @@ time.sleep(60)
     assert len(list(tmp_path.glob("*.open.jsonl"))) == 2
 
 
-def test_the_folder_comes_from_the_environment_else_from_where_serving_was_started(monkeypatch, tmp_path):
+def test_the_folder_comes_from_the_environment_else_from_where_serving_was_started(monkeypatch):
     monkeypatch.setenv("WORKBENCH_PREDICTIONS", "elsewhere")
     assert folder_of("credit") == Path("elsewhere")
     monkeypatch.delenv("WORKBENCH_PREDICTIONS")
-    started = Path.cwd()
-    assert folder_of("credit") == started / "predictions" / "credit"
-    monkeypatch.chdir(tmp_path)
-    assert folder_of("credit") == started / "predictions" / "credit"
+    monkeypatch.setenv("PWD", "started/here")
+    assert folder_of("credit") == Path("started/here/predictions/credit")
 
 
 @pytest.mark.parametrize("module", ["predictions", "manifest", "guard", "requests", "answers", "trusted", "model"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 from pydantic_core import from_json
@@ -48,15 +50,16 @@ class Guard:
     whatever path, must here be a POST of one JSON object within the limit; the application gets the body in one piece.
     """
 
-    def __init__(self, app: Application, max_body_bytes: int, path: str) -> None:
+    def __init__(self, app: Application, max_body_bytes: int, path: str, body_seconds: float = 20.0) -> None:
         """Wraps an application.
 
         Args:
             app: The application behind.
             max_body_bytes: The largest body that is read, whatever its framing.
             path: The route of the API, which is POST only.
+            body_seconds: How long a client may take to send its body; BentoML would give up after a minute, with a 504.
         """
-        self._app, self._most, self._path = app, max_body_bytes, path
+        self._app, self._most, self._path, self._seconds = app, max_body_bytes, path, body_seconds
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answers one connection event; anything but HTTP passes through untouched."""
@@ -82,7 +85,12 @@ class Guard:
         if scope["method"] != "POST":
             raise _Refused(405, f"the method is {scope['method'][:20]}, expected POST", hint=f"POST JSON to {self._path}.")
         _require_json(headers)
-        body = await self._limited_body(headers, receive)
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._limited_body(headers, receive)
+        except TimeoutError as error:
+            message = f"the body was not complete within {self._seconds:g} s"
+            raise _Refused(408, message, hint="Send it faster, or fewer rows.") from error
         _require_object(body)
         return body
 
@@ -171,9 +179,9 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 async def _answer(send: Send, status: int, content: dict[str, object]) -> None:
     body = json.dumps(content).encode()
     headers = [_JSON, (b"content-length", str(len(body)).encode())]
-    if status == 405:
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers.append((b"allow", b"POST"))
-    if status == 413:
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

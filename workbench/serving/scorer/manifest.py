@@ -1,4 +1,4 @@
-"""What a packaged model is: columns, classes, limits and the digest of each of its files; written by packaging, read before serving."""
+"""What a packaged model is: columns, classes, limits, the digest of each file; written by packaging, read before serving."""
 
 from __future__ import annotations
 

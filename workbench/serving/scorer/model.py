@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.errors import RequestInvalid, RunFailed
 from workbench.serving.scorer.manifest import MODEL_FILES, Manifest, verified_content
 from workbench.serving.scorer.requests import Row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Answers", "Model", "check_example", "input_names", "load"]
 
@@ -138,7 +140,8 @@ def _classified(labels: NDArray[Any], probabilities: NDArray[Any], classes: tupl
 
 def _require_finite(finite: NDArray[np.bool_]) -> None:
     if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
         raise RequestInvalid(
-            f"row {int(np.flatnonzero(~finite)[0])}: the model has no finite answer, its numbers are too far outside the training data",
+            f"row {row}: the model has no finite answer, the row's numbers are too far outside the training data",
             hint="Check the units of the row's numbers.",
         )

@@ -34,12 +34,12 @@ class Served:
 
 
 def folder_of(service: str) -> Path:
-    """Where a service logs: `WORKBENCH_PREDICTIONS`, else `predictions/<service>` under the working directory.
+    """Where a service logs: `WORKBENCH_PREDICTIONS`, else `predictions/<service>` in the folder that serving was started from.
 
-    The choice is kept in the environment: `bentoml serve` reads the service in the folder where it was started, but its workers
-    then run inside the bento, where nobody would look for a log.
+    The shell's `PWD` tells that folder: BentoML has changed the working directory to the bento when a service is read.
     """
-    return Path(os.environ.setdefault(ENVIRONMENT, str(Path("predictions", service).resolve())))
+    chosen = os.environ.get(ENVIRONMENT)
+    return Path(chosen) if chosen else Path(os.environ.get("PWD", "."), "predictions", service)
 
 
 class PredictionLog:

@@ -1,4 +1,4 @@
-"""The types a model file may hold beyond skops's own list, one reviewed reason each; used to write, read and serve skops files."""
+"""The types a skops file may hold beyond those skops trusts, one reviewed reason each; used to write, read and serve."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def refuse_untrusted(types: list[str]) -> None:
         raise PackagingFailed(
             f"the model holds {len(unknown)} type{'s' if len(unknown) > 1 else ''} that nobody reviewed for safe loading",
             problems=unknown,
-            hint="Use estimators of scikit-learn, or add the type with its reason to TRUSTED in workbench/serving/scorer/trusted.py.",
+            hint="Use estimators of scikit-learn, or add the type with its reason to TRUSTED in serving/scorer/trusted.py.",
         )

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DatabaseError, IntegrityError
+
+from workbench.errors import BadInput, NotFound
+from workbench.records import KINDS, Acceptance, Estimate, GroupAssessment, NotebookRun, Record, Saved, body_of, new_id, now
+from workbench.settings import Layout
+from workbench.store import Control, open_control
+
+REFUSALS = (DatabaseError, BadInput)
+
+
+@pytest.fixture
+def sql(url):
+    """Runs one statement past the store, as someone with a database shell could."""
+    engine = create_engine(url)
+
+    def run(statement: str) -> list[Any]:
+        with engine.begin() as connection:
+            result = connection.execute(text(statement))
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    yield run
+    engine.dispose()
+
+
+def counts(sql):
+    return sql("SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM audit)")[0]
+
+
+def test_a_record_comes_back_as_it_was_added(control, dataset, follow):
+    control.add(dataset)
+    control.add(later := follow(dataset.id))
+    assert control.get(dataset.id) == dataset
+    assert control.find(later.id) == later
+    assert control.all() == [dataset, later]
+    assert control.all(kind="acceptance") == control.all(parent=dataset.id) == [later]
+    assert control.all(run="experiment-1") == []
+
+
+def test_every_change_leaves_an_audit_row(control, dataset, follow, sql):
+    control.add(dataset)
+    control.start_run(run="experiment-1", flow="experiment", actor="bob", process=os.getpid())
+    control.add(follow(dataset.id, run="experiment-1", id="acceptance-1"))
+    control.end_run("experiment-1", actor="bob", failure="a reason")
+    assert sql("SELECT actor, action, subject FROM audit ORDER BY sequence") == [
+        ("ann", "add dataset", "dataset-1"),
+        ("bob", "start run", "experiment-1"),
+        ("ann", "add acceptance", "acceptance-1"),
+        ("bob", "run failed", "experiment-1"),
+    ]
+    assert control.audit_size() == 4
+
+
+def test_adding_an_id_again_changes_nothing(control, dataset):
+    control.add(dataset)
+    control.add(dataset)
+    assert len(control.all()) == control.audit_size() == 1
+
+
+@pytest.mark.parametrize("table", ["records", "audit"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET actor = 'eve'", "DELETE FROM {}"])
+def test_the_database_itself_refuses_to_rewrite_history(control, dataset, sql, table, statement):
+    control.add(dataset)
+    with pytest.raises(DatabaseError, match=f"{table} is append-only"):
+        sql(statement.format(table))
+    with pytest.raises(REFUSALS), control.write(actor="eve", action="rewrite", subject=table) as connection:
+        connection.execute(text(statement.format(table)))
+    assert control.all() == [dataset]
+    assert sql("SELECT actor FROM audit") == [("ann",)]
+
+
+def test_the_database_itself_refuses_to_forget_a_run_or_to_end_it_twice(control, sql):
+    control.start_run(run="experiment-1", flow="experiment", actor="ann", process=os.getpid())
+    control.end_run("experiment-1", actor="ann", failure="the first reason")
+    with pytest.raises(DatabaseError, match="runs are kept"):
+        sql("DELETE FROM runs")
+    with pytest.raises(DatabaseError, match="a run ends once"):
+        sql("UPDATE runs SET state = 'succeeded', reason = NULL")
+    assert control.runs()[0].reason == "the first reason"
+
+
+def test_of_several_ends_the_first_is_kept(control):
+    control.start_run(run="experiment-1", flow="experiment", actor="ann", process=os.getpid())
+    control.end_run("experiment-1", actor="ann", failure="the first reason")
+    control.end_run("experiment-1", actor="ann", failure="what went wrong because of it")
+    control.end_run("experiment-1", actor="ann")
+    run = control.runs()[0]
+    assert (run.state, run.reason) == ("failed", "the first reason")
+    assert run.finished is not None
+    assert control.audit_size() == 2
+
+
+def test_a_step_that_is_tried_again_opens_its_run_again(control):
+    for failure in ("the network was away", None):
+        control.start_run(run="experiment-1", flow="experiment", actor="ann", process=os.getpid())
+        assert control.runs()[0].state == "running"
+        control.end_run("experiment-1", actor="ann", failure=failure)
+    assert (control.runs()[0].state, control.runs()[0].reason) == ("succeeded", None)
+
+
+def test_the_steps_of_one_run_start_it_once(control):
+    for _ in range(3):
+        control.start_run(run="experiment-1", flow="experiment", actor="ann", process=os.getpid())
+    assert len(control.runs()) == control.audit_size() == 1
+
+
+def test_an_unknown_run_cannot_end(control):
+    with pytest.raises(NotFound, match="no run 'experiment-9'"):
+        control.end_run("experiment-9", actor="ann")
+    assert control.audit_size() == 0
+
+
+def test_runs_are_listed_newest_first_and_by_flow(control):
+    for run in ("experiment-1", "watch-2", "experiment-3"):
+        control.start_run(run=run, flow=run.partition("-")[0], actor="ann", process=os.getpid())
+    assert [run.id for run in control.runs()] == ["experiment-3", "watch-2", "experiment-1"]
+    assert [run.id for run in control.runs(flow="experiment", limit=1)] == ["experiment-3"]
+
+
+def test_a_failure_inside_a_write_leaves_neither_the_change_nor_its_audit_row(control, dataset, sql):
+    control.add(dataset)
+    statement = "INSERT INTO runs VALUES ('r', 'f', 'running', 'a', 'now', NULL, 1, '0', NULL)"
+    with (
+        pytest.raises(RuntimeError, match="on the way"),
+        control.write(actor="ann", action="start run", subject="r") as connection,
+    ):
+        connection.execute(text(statement))
+        raise RuntimeError("on the way")
+    assert counts(sql) == (1, 1)
+    assert control.runs() == []
+
+
+def test_a_chain_starts_at_a_dataset(control, dataset, follow):
+    with pytest.raises(IntegrityError):
+        control.add(follow(None))
+    control.add(dataset)
+    with pytest.raises(IntegrityError):
+        control.add(type(dataset)(**{**fields_of(dataset), "id": "dataset-2", "parent": "dataset-1"}))
+    assert len(control.all()) == control.audit_size() == 1
+
+
+def fields_of(record):
+    return {name: getattr(record, name) for name in get_type_hints(type(record)) if name != "kind"}
+
+
+@pytest.mark.parametrize("reference", ["parent", "run"])
+def test_a_record_that_names_an_unknown_parent_or_run_is_refused(control, dataset, follow, reference):
+    control.add(dataset)
+    with pytest.raises(NotFound, match="names 'nowhere-1', which is unknown"):
+        control.add(follow(**{"parent": dataset.id, reference: "nowhere-1"}))
+    assert len(control.all()) == control.audit_size() == 1
+
+
+@pytest.mark.parametrize("column", ["parent", "run"])
+def test_foreign_keys_are_in_force(control, dataset, column):
+    control.add(dataset)
+    values = {"parent": "'dataset-1'", "run": "NULL", column: "'nowhere-1'"}
+    statement = (
+        "INSERT INTO records (id, kind, parent, run, actor, at, zone, revision, body) "
+        f"VALUES ('x', 'acceptance', {values['parent']}, {values['run']}, 'a', 'now', 'z', 'r', '{{}}')"
+    )
+    with pytest.raises(IntegrityError), control.write(actor="ann", action="add", subject="x") as connection:
+        connection.execute(text(statement))
+
+
+def test_an_unknown_id_names_the_closest_one(control, dataset):
+    control.add(dataset)
+    with pytest.raises(NotFound) as caught:
+        control.get("dataset-2")
+    assert caught.value.hint == "Did you mean 'dataset-1'?"
+
+
+def test_a_number_that_json_cannot_hold_is_refused_before_anything_is_written(control, dataset):
+    with pytest.raises(ValueError, match="JSON"):
+        control.add(type(dataset)(**{**fields_of(dataset), "rows": float("nan")}))
+    assert control.audit_size() == 0
+
+
+def values_for(hint: Any) -> st.SearchStrategy[Any]:
+    """Any value of a record's field, as it comes back from JSON."""
+    texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+    plain = st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+        max_leaves=4,
+    )
+    known = {
+        str: texts,
+        int: st.integers(-(2**53), 2**53),
+        float: st.floats(allow_nan=False, allow_infinity=False),
+        type(None): st.none(),
+        Any: plain,
+    }
+    if hint in known:
+        return known[hint]
+    if hint in (Estimate, GroupAssessment, NotebookRun, Saved):
+        return st.builds(hint, **{name: values_for(kind) for name, kind in get_type_hints(hint).items()})
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return st.lists(values_for(arguments[0]), max_size=2).map(tuple)
+    if isinstance(origin, type) and issubclass(dict, origin):
+        return st.dictionaries(texts, values_for(arguments[1]), max_size=2)
+    if str(origin) == "typing.Literal":
+        return st.sampled_from(arguments)
+    return st.one_of([values_for(argument) for argument in arguments])
+
+
+def records() -> st.SearchStrategy[Record]:
+    names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
+
+    def of(kind: type[Record]) -> st.SearchStrategy[Record]:
+        hints = get_type_hints(kind)
+        common = {"id": st.builds(new_id, st.just(kind.kind)), "at": st.builds(now), "actor": names, "zone": names, "revision": names}
+        parent = st.just(None if kind.kind == "dataset" else "dataset-1")
+        return st.builds(kind, parent=parent, **common, **{name: values_for(hints[name]) for name in body_of(kind)})
+
+    return st.one_of([of(kind) for kind in KINDS.values()])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(record=records())
+def test_any_record_round_trips(control, dataset, record):
+    control.add(dataset)
+    control.add(record)
+    assert control.get(record.id) == record
+
+
+def test_processes_that_open_an_empty_database_at_once_make_it_once(url, child, sql):
+    assert [process.wait() for process in [child("open", url) for _ in range(4)]] == [0] * 4
+    assert counts(sql) == (0, 0)
+    with pytest.raises(DatabaseError, match="append-only"):
+        sql("INSERT INTO audit (at, actor, action, subject) VALUES ('a', 'b', 'c', 'd')") or sql("DELETE FROM audit")
+
+
+def test_what_several_processes_add_at_once_is_all_there(url, control, dataset, child):
+    control.add(dataset)
+    writers = [child("add", url, 40) for _ in range(4)]
+    acknowledged = {line.strip() for writer in writers for line in writer.communicate()[0].splitlines()}
+    assert [writer.returncode for writer in writers] == [0] * 4
+    added = control.all(kind="acceptance")
+    assert {record.id for record in added} == acknowledged
+    assert len(added) == 160
+    assert control.audit_size() == 161
+
+
+def test_kill_9_while_adding_leaves_whole_records_with_their_audit_rows(url, control, dataset, child, sql):
+    control.add(dataset)
+    chance = random.Random(7)  # noqa: S311 - moments, not secrets
+    acknowledged: set[str] = set()
+    writers = [child("add", url, 0)]
+    for _ in range(10):
+        writers.append(child("add", url, 0))  # so that another one goes on writing
+        lines = [writers[-2].stdout.readline() for _ in range(chance.randrange(1, 25))]
+        writers[-2].kill()
+        lines += writers[-2].stdout.readlines()
+        acknowledged |= {line.strip() for line in lines if line.endswith("\n")}
+        added, audited = counts(sql)
+        assert added == audited
+    writers[-1].kill()
+    writers[-1].wait()
+    reopened = Control(url)
+    kept = reopened.all(kind="acceptance")
+    assert {record.id for record in kept} >= acknowledged, "what was acknowledged is kept"
+    assert all(isinstance(record, Acceptance) and record.reason == "because " * 50 for record in kept)
+    reopened.add(Acceptance(id="acceptance-1", parent=dataset.id, actor="ann", zone="local", revision="r1", reason="goes on"))
+    reopened.close()
+
+
+def test_a_run_whose_process_was_killed_is_shown_as_interrupted(url, control, child):
+    process = child("run", url)
+    assert process.stdout.readline() == "started\n"
+    assert control.runs()[0].state == "running"
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, but its parent has not asked yet
+    assert control.runs()[0].state == "interrupted"
+    process.wait()
+    run = control.runs()[0]
+    assert (run.state, run.reason, run.finished) == ("interrupted", "its process ended without saying how", None)
+
+
+def test_a_number_that_another_process_got_later_is_not_the_runs_process(control, sql):
+    control.start_run(run="experiment-1", flow="experiment", actor="ann", process=os.getpid())
+    sql("UPDATE runs SET process_started = '12345.00'")
+    assert control.runs()[0].state == "interrupted"
+
+
+def test_sqlite_keeps_what_was_acknowledged_through_a_power_cut(tmp_path):
+    control = Control(f"sqlite:///{tmp_path / 'control.db'}")
+    with control.write(actor="ann", action="look", subject="pragmas") as connection:
+        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode", "foreign_keys")}
+    control.close()
+    assert found == {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
+
+
+def test_a_project_in_a_folder_with_an_odd_name_keeps_its_database_there(tmp_path):
+    layout = Layout(root=tmp_path / "a b%20c?d=1#é")
+    open_control(layout).close()
+    assert (layout.state / "control.db").is_file()
+    assert layout.state.stat().st_mode & 0o077 == 0, "for its owner only"
+    assert [path.name for path in tmp_path.iterdir()] == [layout.root.name]
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path):
+    file = tmp_path / "control.db"
+    file.write_text("my shopping list, " * 500)
+    with pytest.raises(BadInput, match="file is not a database") as caught:
+        Control(f"sqlite:///{file}")
+    assert caught.value.hint
+    assert file.read_text() == "my shopping list, " * 500
+
+
+def test_a_full_disk_is_told_and_loses_nothing(small_disk, dataset, follow):
+    ballast = small_disk / "ballast"
+    control = Control(f"sqlite:///{small_disk / 'control.db'}")
+    control.add(dataset)
+    ballast.write_bytes(b"x" * 600_000)
+    added = 0
+    with pytest.raises(BadInput, match="full"):
+        for added in range(10_000):
+            control.add(follow(dataset.id, reason="x" * 2000))
+    assert len(control.all()) == control.audit_size() == added + 1
+    ballast.unlink()
+    control.add(follow(dataset.id))
+    assert len(control.all()) == control.audit_size() == added + 2
+    with control.write(actor="ann", action="look", subject="integrity") as connection:
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+    control.close()
+
+
+def test_opening_the_store_loads_no_framework():
+    check = "import sys, workbench.store; print([m for m in ('numpy', 'polars', 'pandas', 'pydantic', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
