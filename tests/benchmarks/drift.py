@@ -17,7 +17,7 @@ from workbench.data.examples import example
 from workbench.monitoring import compare
 from workbench.project import Monitoring
 
-ROWS = 100_000
+ROWS = 300_000
 ROUNDS = 3
 CATEGORIES = ("SEX", "EDUCATION", "MARRIAGE")
 NUMBERS = ("LIMIT_BAL", "AGE", *(f"BILL_AMT{month}" for month in range(1, 7)), *(f"PAY_AMT{month}" for month in range(1, 5)))

@@ -1,4 +1,4 @@
-"""Evidently's side of the drift benchmark, started by `drift`: for each line read it makes a report and writes its CPU seconds."""
+"""Evidently's side of the drift benchmark, started by `drift`: for each line read it makes a report and writes the CPU time."""
 
 from __future__ import annotations
 

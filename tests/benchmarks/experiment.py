@@ -18,7 +18,7 @@ from workbench.project import read_project
 from workbench.settings import Layout, environment
 
 ROWS = 4_000
-ROUNDS = 3
+ROUNDS = 2
 PARAMETERS = {"rounds": 50, "epochs": 5}
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import signal
 import socket
 import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -52,12 +53,13 @@ def ask(url: str, rows: list[dict]) -> dict:
         return json.loads(answer.read())
 
 
-def group_is_gone(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return True
-    return False
+def processes_of(tag: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if tag in process.cmdline():
+                found.append(process)
+    return found
 
 
 def test_a_regression_is_served_logged_and_stopped_whole(fitted, tmp_path, port):
@@ -67,7 +69,7 @@ def test_a_regression_is_served_logged_and_stopped_whole(fitted, tmp_path, port)
     with serving(done.tag, port=port, predictions=tmp_path / "log", log=tmp_path / "serve.log") as server:
         values = [prediction["value"] for prediction in ask(server.url, rows.to_dicts())["predictions"]]
     assert values == pytest.approx(one.pipeline.predict(rows.to_pandas()), rel=1e-4)
-    assert group_is_gone(server.process.pid)
+    assert processes_of(done.tag) == []
     assert [row["prediction"] for row in read_predictions(tmp_path / "log")] == values
     assert not list((tmp_path / "log").glob("*.open.jsonl"))
 
@@ -102,6 +104,7 @@ def test_a_model_changed_after_packaging_is_never_served(fitted, tmp_path, port)
         raise AssertionError("served")
     assert time.monotonic() - started < 30
     assert caught.value.problems
+    assert processes_of(done.tag) == []
     assert "model.onnx was changed after packaging" in (tmp_path / "serve.log").read_text()
 
 
@@ -114,12 +117,22 @@ def test_an_unknown_bento_is_an_error_with_the_servers_own_words(tmp_path, port)
     assert any("nobody" in problem for problem in caught.value.problems)
 
 
-def test_a_server_that_ignores_the_request_to_stop_is_killed(fitted, tmp_path, port, monkeypatch):
+def test_a_server_that_ignores_the_request_to_stop_is_killed_with_its_workers(fitted, tmp_path, port, monkeypatch):
     monkeypatch.setattr("workbench.serving.server.STOP_SECONDS", 1.0)
     done = packaged(fitted("linear multiclass"), tmp_path, "stubborn")
     with serving(done.tag, port=port, predictions=tmp_path / "log", log=tmp_path / "serve.log") as server:
-        os.killpg(server.process.pid, signal.SIGSTOP)
-    assert group_is_gone(server.process.pid)
+        assert len(processes_of(done.tag)) == 2
+        server.process.send_signal(signal.SIGSTOP)
+    assert processes_of(done.tag) == []
+
+
+def test_workers_that_a_killed_server_left_behind_are_found(fitted, tmp_path, port):
+    done = packaged(fitted("linear multiclass"), tmp_path, "orphaned")
+    with serving(done.tag, port=port, predictions=tmp_path / "log", log=tmp_path / "serve.log") as server:
+        server.process.kill()
+        server.process.wait()
+        assert processes_of(done.tag)
+    assert processes_of(done.tag) == []
 
 
 def test_two_workers_answer_and_log_to_files_of_their_own(fitted, tmp_path, port):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import nbformat
 from bleach.css_sanitizer import CSSSanitizer
@@ -53,10 +54,14 @@ def notebook_page(notebook: str) -> str:
         A complete HTML document that works offline; its own content policy forbids any request.
     """
     node = nbformat.reads(notebook, as_version=4)
+    for cell in node.cells:
+        cell.metadata.pop("tags", None)  # they are not shown, and nbconvert stops at one that holds a comma
     settings = Config({"HTMLExporter": {"template_name": "lab", "sanitize_html": True, "embed_images": True}})
     exporter = HTMLExporter(config=settings)
     exporter.register_filter("clean_html", _clean)  # one by one, so that no output reaches out of its cell
-    page, _ = exporter.from_notebook_node(node)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Your element with mimetype")  # what only JupyterLab can draw is left out
+        page, _ = exporter.from_notebook_node(node)
     head, _, body = page.partition("<main>")
     head = HEAD_SCRIPTS.sub("", head).replace("<head>", f"<head>{POLICY}", 1)
     return f"{head}<main>{_clean(body)}</main></body></html>"  # once more: the template has places that it does not clean

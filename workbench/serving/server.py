@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import signal
+import secrets
 import socket
 import subprocess
 import sys
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+import psutil
+
 from workbench.errors import BadInput, RunFailed
 from workbench.serving.scorer.predictions import ENVIRONMENT
 from workbench.settings import TELEMETRY_OFF
@@ -25,13 +27,14 @@ __all__ = ["WORKERS", "Server", "serve_command", "serving"]
 WORKERS = "WORKBENCH_SCORER_WORKERS"
 """The variable that a bento's service reads: BentoML's own option for workers does not reach services of today's kind."""
 
+MARK = "WORKBENCH_SERVER"
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A running server: where it answers, and its process, which leads its own process group."""
+    """A running server: where it answers, and its process, whose workers are its children."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -83,7 +86,8 @@ def serving(
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     _require_free(host, port)
     log.parent.mkdir(parents=True, exist_ok=True)
-    own = {ENVIRONMENT: str(predictions.resolve()), WORKERS: str(workers)}
+    mark = secrets.token_hex(8)
+    own = {ENVIRONMENT: str(predictions.resolve()), WORKERS: str(workers), MARK: mark}
     variables = {**(environment or os.environ), **TELEMETRY_OFF, **own}
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - this Python, serving a bento of ours
@@ -93,7 +97,7 @@ def serving(
         _wait_until_ready(Server(url=url, process=process), log, ready_seconds)
         yield Server(url=url, process=process)
     finally:
-        _stop(process)
+        _stop(process, mark)
 
 
 def _is_loopback(host: str) -> bool:
@@ -139,12 +143,27 @@ def _tail(log: Path) -> list[str]:
     return log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Asks the server to finish its requests, then ends whatever of its process group is left."""
+def _stop(process: subprocess.Popen[bytes], mark: str) -> None:
+    """Asks the server to finish its requests, then ends whatever of it is left.
+
+    BentoML's workers lead sessions of their own, so no signal to the server's group reaches them; the mark in their environment
+    finds them even when the server died first and left them behind.
+    """
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    left = [one for one in psutil.process_iter() if _mark_of(one) == mark]
+    for one in left:
+        with suppress(psutil.Error):
+            one.kill()
     process.wait()
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
+
+
+def _mark_of(process: psutil.Process) -> str | None:
+    try:
+        mark: str | None = process.environ().get(MARK)
+    except (psutil.Error, OSError):  # somebody else's, or gone
+        return None
+    return mark
