@@ -119,7 +119,10 @@ def test_a_file_that_is_not_text_or_not_there_is_said_so(tmp_path):
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=60) | st.lists(st.sampled_from(VALID.splitlines())).map("\n".join))
+@given(
+    text=st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
+    | st.lists(st.sampled_from(VALID.splitlines())).map("\n".join)
+)
 def test_no_text_is_more_than_invalid(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_text(text, encoding="utf-8", newline="")

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.benchmarks.table import Measurement
 from tests.benchmarks.timing import interleaved, wall_seconds
+from workbench.errors import RunFailed
 from workbench.execution.parameters import read_parameters
 from workbench.orchestration.projects import init_example, run_experiment
 from workbench.project import read_project
@@ -40,7 +41,10 @@ def run(rows: int = ROWS) -> list[Measurement]:
 
         def peer() -> object:
             # Interactive notebooks find the review's candidate in the latest run, so ours must come first.
-            return subprocess.run(bare, env=environment(layout), cwd=layout.root, check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(bare, env=environment(layout), cwd=layout.root, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RunFailed("the bare papermill script failed", problems=done.stderr.splitlines()[-12:])
+            return done
 
         own, theirs = interleaved(lambda: wall_seconds(ours), lambda: wall_seconds(peer), rounds=ROUNDS)
         cells = {step["output"]: _cell_seconds(Path(step["output"])) for step in steps}

@@ -23,7 +23,12 @@ def main(step: str, folder: str, objects: str) -> None:
     """Runs the step and says how it ended."""
     described = msgspec.json.decode(Path(step).read_bytes(), type=Step)
     try:
-        say("result", run_notebook(described, folder=Path(folder), objects=Objects(Path(objects)), on_cell=lambda event: say("cell", event)))
+        say(
+            "result",
+            run_notebook(
+                described, folder=Path(folder), objects=Objects(Path(objects)), on_cell=lambda event: say("cell", event)
+            ),
+        )
     except WorkbenchError as error:
         say("error", error.as_json())
 

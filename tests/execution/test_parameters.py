@@ -128,7 +128,15 @@ def test_text_from_a_command_line_is_read_as_the_parameters_type(contract, name,
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("epochs", "ten"), ("epochs", "0"), ("epochs", "1.5"), ("epochs", "[1]"), ("hidden", "8,4"), ("hidden", "[8,"), ("level", "3")],
+    [
+        ("epochs", "ten"),
+        ("epochs", "0"),
+        ("epochs", "1.5"),
+        ("epochs", "[1]"),
+        ("hidden", "8,4"),
+        ("hidden", "[8,"),
+        ("level", "3"),
+    ],
 )
 def test_text_that_says_nothing_of_the_kind_is_shown(contract, name, text):
     assert refusal(contract.parse, {name: text})[0].startswith(f"{name}: given '{text}', input should be")
@@ -196,10 +204,14 @@ TYPES = st.recursive(
             *("Annotated[int, Ge(1.5)]", "Annotated[str, MinLen(1.5)]", f"Annotated[int, {EVIL}]", f"Literal[{EVIL}]"),
         ]
     ),
-    lambda inner: st.one_of(st.tuples(inner, inner).map(" | ".join), inner.map("list[{}]".format), inner.map("Annotated[{}, Ge(1)]".format)),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map(" | ".join), inner.map("list[{}]".format), inner.map("Annotated[{}, Ge(1)]".format)
+    ),
     max_leaves=4,
 )
-VALUES = st.sampled_from(["1", "-1", "1.5", "'a'", "None", "[]", "[1]", "{}", "True", "b'x'", "1+2j", "...", "1e999", "'\\ud800'", EVIL])
+VALUES = st.sampled_from(
+    ["1", "-1", "1.5", "'a'", "None", "[]", "[1]", "{}", "True", "b'x'", "1+2j", "...", "1e999", "'\\ud800'", EVIL]
+)
 SOURCES = (
     st.text(max_size=40)
     | st.lists(st.builds("{}: {} = {}  # {}".format, NAMES, TYPES, VALUES, st.text(max_size=5)), max_size=3).map("\n".join)
@@ -226,7 +238,13 @@ def test_whatever_stands_in_the_cell_is_never_run_and_at_worst_refused(source, t
 
 @pytest.mark.parametrize(
     "source",
-    ["(" * 300, "a: int = " + "-" * 20_000 + "1", "a: int = " + "9" * 6000, "a: int = 1\0", "a: " + " | ".join(["int"] * 3000) + " = 1"],
+    [
+        "(" * 300,
+        "a: int = " + "-" * 20_000 + "1",
+        "a: int = " + "9" * 6000,
+        "a: int = 1\0",
+        "a: " + " | ".join(["int"] * 3000) + " = 1",
+    ],
     ids=["nested", "signs", "digits", "null", "union"],
 )
 def test_absurd_cells_are_refused(source):
@@ -235,13 +253,18 @@ def test_absurd_cells_are_refused(source):
 
 
 def write(path, *cells):
-    listed = [{"cell_type": "code", "id": f"c{i}", "metadata": {"tags": tags}, "source": source} for i, (source, tags) in enumerate(cells)]
+    listed = [
+        {"cell_type": "code", "id": f"c{i}", "metadata": {"tags": tags}, "source": source}
+        for i, (source, tags) in enumerate(cells)
+    ]
     path.write_text(json.dumps({"cells": listed, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
     return path
 
 
 def test_the_contract_is_read_from_the_tagged_cell(tmp_path):
-    path = write(tmp_path / "n.ipynb", ("other: int = 1", []), (["rows: int = 5  # how many\n", "name: str = 'x'"], ["parameters"]))
+    path = write(
+        tmp_path / "n.ipynb", ("other: int = 1", []), (["rows: int = 5  # how many\n", "name: str = 'x'"], ["parameters"])
+    )
     assert read_parameters(path).names == ("rows", "name")
     assert read_parameters(write(path, ("x = 1", []))).names == ()
 
@@ -261,7 +284,17 @@ def test_a_missing_notebook_is_answered_with_the_one_that_was_meant(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff\xfe", b"not json", b"[]", b"3", b'{"cells": 3}', b'{"cells": [3]}', b'{"cells": [{"source": 3, "metadata": {"tags": ["parameters"]}}]}', b"[" * 100_000],
+    [
+        b"",
+        b"\xff\xfe",
+        b"not json",
+        b"[]",
+        b"3",
+        b'{"cells": 3}',
+        b'{"cells": [3]}',
+        b'{"cells": [{"source": 3, "metadata": {"tags": ["parameters"]}}]}',
+        b"[" * 100_000,
+    ],
     ids=["empty", "binary", "text", "list", "number", "cells", "cell", "source", "deep"],
 )
 def test_a_file_that_is_no_notebook_is_refused(tmp_path, content):

@@ -51,7 +51,7 @@ ATTACKS = [
     "<!--><img src=x onerror=alert(1)>-->",
     "<![CDATA[><img src=x onerror=alert(1)>]]>",
     "[x](javascript:alert(1)) ![x](https://evil.example/x.png) <https://evil.example>",
-    "![x](x\" onerror=\"alert(1))",
+    '![x](x" onerror="alert(1))',
     "```mermaid\n<img src=x onerror=alert(1)>\n```",
     "$$</script><script>alert(1)</script>$$",
 ]
@@ -112,7 +112,9 @@ def everywhere(attack: str) -> list[dict[str, Any]]:
             shown({"text/vnd.mermaid": attack}),
             shown({"image/svg+xml": f"<svg xmlns='http://www.w3.org/2000/svg'>{attack}</svg>"}),
             shown({"image/png": attack}),
-            shown({"image/png": PIXEL}, **{"image/png": {"width": f"1 {attack} onload=alert(1)", "height": "1 onerror=alert(1)"}}),
+            shown(
+                {"image/png": PIXEL}, **{"image/png": {"width": f"1 {attack} onload=alert(1)", "height": "1 onerror=alert(1)"}}
+            ),
             shown({"image/jpeg": PIXEL}, filenames={"image/jpeg": f"https://evil.example/{attack}"}),
             shown({"application/javascript": attack}),
             shown({"application/vnd.jupyter.widget-view+json": {"model_id": attack}}),
@@ -171,7 +173,10 @@ def test_headings_tables_and_emphasis_survive():
         "<thead><tr style='text-align: right;'><th></th><th>rate</th></tr></thead>"
         "<tbody><tr><th>men</th><td colspan='2' style='color: #1a7f37; font-weight: bold'>0.5</td></tr></tbody></table>"
     )
-    html = render(markdown("# One\n\n## Two\n\n**bold** `code`\n\n- item\n\n| a | b |\n|---|---|\n| 1 | 2 |"), code(shown({"text/html": table})))
+    html = render(
+        markdown("# One\n\n## Two\n\n**bold** `code`\n\n- item\n\n| a | b |\n|---|---|\n| 1 | 2 |"),
+        code(shown({"text/html": table})),
+    )
     page = Page(html)
     for tag, count in {"h1": 1, "h2": 1, "strong": 1, "code": 1, "li": 1, "table": 2, "caption": 1, "th": 5, "td": 3}.items():
         assert len(page.of(tag)) == count, tag

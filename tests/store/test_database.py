@@ -221,7 +221,13 @@ def records() -> st.SearchStrategy[Record]:
 
     def of(kind: type[Record]) -> st.SearchStrategy[Record]:
         hints = get_type_hints(kind)
-        common = {"id": st.builds(new_id, st.just(kind.kind)), "at": st.builds(now), "actor": names, "zone": names, "revision": names}
+        common = {
+            "id": st.builds(new_id, st.just(kind.kind)),
+            "at": st.builds(now),
+            "actor": names,
+            "zone": names,
+            "revision": names,
+        }
         parent = st.just(None if kind.kind == "dataset" else "dataset-1")
         return st.builds(kind, parent=parent, **common, **{name: values_for(hints[name]) for name in body_of(kind)})
 
@@ -298,7 +304,10 @@ def test_a_number_that_another_process_got_later_is_not_the_runs_process(control
 def test_sqlite_keeps_what_was_acknowledged_through_a_power_cut(tmp_path):
     control = Control(f"sqlite:///{tmp_path / 'control.db'}")
     with control.write(actor="ann", action="look", subject="pragmas") as connection:
-        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode", "foreign_keys")}
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("synchronous", "journal_mode", "foreign_keys")
+        }
     control.close()
     assert found == {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
 
@@ -339,6 +348,8 @@ def test_a_full_disk_is_told_and_loses_nothing(small_disk, dataset, follow):
 
 
 def test_opening_the_store_loads_no_framework():
-    check = "import sys, workbench.store; print([m for m in ('numpy', 'polars', 'pandas', 'pydantic', 'torch') if m in sys.modules])"
+    check = (
+        "import sys, workbench.store; print([m for m in ('numpy', 'polars', 'pandas', 'pydantic', 'torch') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

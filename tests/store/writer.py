@@ -25,7 +25,12 @@ def add(url: str, count: str) -> None:
     control = Control(url)
     for _ in range(int(count)) if int(count) else itertools.count():
         record = Acceptance(
-            id=new_id("acceptance"), parent="dataset-1", actor=str(os.getpid()), zone="local", revision="r1", reason="because " * 50
+            id=new_id("acceptance"),
+            parent="dataset-1",
+            actor=str(os.getpid()),
+            zone="local",
+            revision="r1",
+            reason="because " * 50,
         )
         control.add(record)
         say(record.id)

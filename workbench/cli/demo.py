@@ -9,12 +9,13 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from workbench.cli.output import console, errors, print_json, print_table
+from workbench.cli.journey import print_records
+from workbench.cli.output import console, errors, print_json
 from workbench.cli.progress import RunProgress
 from workbench.cli.traffic import ask, natural_rows, shifted_rows
 from workbench.errors import BadInput, RunFailed
 from workbench.orchestration.deployment import deployed
-from workbench.orchestration.describing import describe
+from workbench.orchestration.describing import HOP_WORDS, describe, in_journey_order
 from workbench.orchestration.projects import init_example, run_experiment, run_watch
 from workbench.project import read_project
 from workbench.records import MonitoringReport, Record, now
@@ -22,17 +23,6 @@ from workbench.settings import PROJECT_FILE, Layout
 from workbench.store import open_control
 
 __all__ = ["run_demo"]
-
-HOPS = {
-    "dataset": "dataset",
-    "prepared": "prepare",
-    "candidate": "train",
-    "review": "review",
-    "model": "choose",
-    "bento": "package",
-    "deployment": "release",
-    "report": "watch",
-}
 
 
 class _Clock:
@@ -72,7 +62,7 @@ def run_demo(folder: Path, *, requests: int, as_json: bool) -> None:
     records = [record for record in control.all() if record.run == run or record.at >= began]
     reports = [record for record in records if isinstance(record, MonitoringReport)]
     dataset = control.all(kind="dataset")[-1]
-    journey = [dataset, *(record for record in records if record.id != dataset.id)]
+    journey = in_journey_order([dataset, *(record for record in records if record.id != dataset.id)])
     _print(layout, journey, clock, request, as_json=as_json)
     by_run = {report.run: report for report in reports}
     if by_run[calm].drifted or by_run[calm].schema or not by_run[drifted].drifted:
@@ -122,11 +112,10 @@ def _said(what: str) -> Iterator[None]:
 
 def _print(layout: Layout, records: list[Record], clock: _Clock, request: str, *, as_json: bool) -> None:
     if as_json:
-        journey = [{"hop": HOPS[r.kind], "id": r.id, "what": describe(r)} for r in records]
+        journey = [{"hop": HOP_WORDS[r.kind], "id": r.id, "what": describe(r)} for r in records]
         print_json({"folder": str(layout.root), "request": request, "seconds": clock.seconds, "journey": journey})
         return
-    rows = [(HOPS[r.kind], r.id, describe(r), _seconds(clock, HOPS[r.kind])) for r in records]
-    print_table(("hop", "id", "what came out", "time"), rows, title="the journey")
+    print_records(records, clock.seconds, title="the journey")
     console.print(f"requests: {clock.seconds['requests']:.1f} s in all, nothing is left running\n")
     console.print("where to look next", style="bold")
     for what, how in (
@@ -136,7 +125,3 @@ def _print(layout: Layout, records: list[Record], clock: _Clock, request: str, *
         ("serve it again", "workbench serve"),
     ):
         console.print(f"  {what:<28} {escape(how)}")
-
-
-def _seconds(clock: _Clock, hop: str) -> str:
-    return f"{clock.seconds[hop]:.1f} s" if hop in clock.seconds else ""

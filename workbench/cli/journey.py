@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from rich.markup import escape
 
 from workbench.cli.output import console, print_json, print_table
 from workbench.errors import NotFound
-from workbench.orchestration.describing import describe
+from workbench.orchestration.describing import HOP_WORDS, describe, in_journey_order, seconds_of
 from workbench.orchestration.tracing import trace
-from workbench.records import BentoBuild, ModelVersion, MonitoringReport
+from workbench.records import BentoBuild, ModelVersion, MonitoringReport, Record
 from workbench.settings import Layout
 from workbench.store import open_control
 
-__all__ = ["print_journey", "print_models", "print_report", "print_trace"]
-
-HOP_OF = {"prepared": "prepare", "candidate": "train", "model": "choose", "bento": "package", "report": "watch"}
+__all__ = ["print_journey", "print_models", "print_records", "print_report", "print_trace"]
 
 
 def print_journey(layout: Layout, run: str, *, seconds: Mapping[str, float], as_json: bool) -> None:
@@ -28,17 +26,21 @@ def print_journey(layout: Layout, run: str, *, seconds: Mapping[str, float], as_
         listed = [{"kind": record.kind, **msgspec.to_builtins(record)} for record in records]
         print_json({"run": run, "seconds": dict(seconds), "records": listed})
         return
-    rows = []
-    for record in records:
-        hop = HOP_OF.get(record.kind, record.kind)
-        took = f"{seconds[hop]:.1f} s" if hop in seconds else ""
-        rows.append((hop, record.id, describe(record), took))
-    print_table(("hop", "id", "what came out", "time"), rows, title=f"run {run}")
+    print_records(in_journey_order(records), seconds, title=f"run {run}")
     model = next((record for record in records if isinstance(record, ModelVersion)), None)
     if model is not None:
         for reason in model.reasons:
             console.print(f"  {escape(reason)}")
     console.print(f"[cyan]next[/]  {_next(model, any(isinstance(record, BentoBuild) for record in records))}")
+
+
+def print_records(records: Sequence[Record], seconds: Mapping[str, float], *, title: str) -> None:
+    """A table of records: the hop's word, the id, what came out, and the time it took."""
+    rows = []
+    for record in records:
+        took = seconds_of(record, seconds)
+        rows.append((HOP_WORDS[record.kind], record.id, describe(record), "" if took is None else f"{took:.1f} s"))
+    print_table(("hop", "id", "what came out", "time"), rows, title=title)
 
 
 def _next(model: ModelVersion | None, packaged: bool) -> str:

@@ -14,6 +14,9 @@ from workbench.errors import WorkbenchError
 
 __all__ = ["console", "print_error", "print_json", "print_table"]
 
+WHOLE = ("id", "hop", "state", "started", "finished", "at", "time")
+"""Columns whose cells are never broken over lines."""
+
 console = Console(stderr=False, highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -27,7 +30,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     """A table on standard output; columns are as wide as their content."""
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("id", "hop"))
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
     console.print(table)

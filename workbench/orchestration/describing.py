@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from workbench.records import (
+    KINDS,
     Acceptance,
     BentoBuild,
     Candidate,
@@ -15,7 +18,32 @@ from workbench.records import (
     Record,
 )
 
-__all__ = ["describe"]
+__all__ = ["HOP_WORDS", "describe", "in_journey_order", "seconds_of"]
+
+HOP_WORDS: Mapping[str, str] = {
+    "dataset": "dataset",
+    "prepared": "prepare",
+    "candidate": "train",
+    "review": "review",
+    "model": "choose",
+    "acceptance": "choose",
+    "bento": "package",
+    "deployment": "release",
+    "report": "watch",
+}
+"""The word of the journey for each kind of record."""
+
+
+def in_journey_order(records: Iterable[Record]) -> list[Record]:
+    """Records by hop, and within a hop by time: parallel steps end in any order."""
+    hops = list(KINDS)
+    return sorted(records, key=lambda record: (hops.index(record.kind), record.at))
+
+
+def seconds_of(record: Record, hops: Mapping[str, float]) -> float | None:
+    """How long a record took: its notebook's own time, or that of its hop where no notebook ran."""
+    notebook = getattr(record, "notebook", None)
+    return float(notebook.seconds) if notebook is not None else hops.get(HOP_WORDS[record.kind])
 
 
 def describe(record: Record) -> str:  # noqa: PLR0911 - one case for each kind of record
