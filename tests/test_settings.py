@@ -64,7 +64,7 @@ def test_processes_of_a_project_are_silent_towards_others_and_find_this_interpre
     monkeypatch.setenv("METAFLOW_DEFAULT_METADATA", "service")
     variables = environment(project)
     assert variables.items() >= TELEMETRY_OFF.items()
-    assert variables["PATH"].split(os.pathsep)[0] == os.path.dirname(sys.executable)  # noqa: PTH120 - not resolved
+    assert variables["PATH"].split(os.pathsep)[0] == os.path.dirname(sys.executable)
     assert variables["METAFLOW_USER"] == "ann-b"
     assert variables["METAFLOW_DEFAULT_METADATA"] == "service", "a team's own choice is kept"
     assert variables["METAFLOW_DEFAULT_DATASTORE"] == "local"

@@ -215,7 +215,7 @@ VALUES = st.sampled_from(
 SOURCES = (
     st.text(max_size=40)
     | st.lists(st.builds("{}: {} = {}  # {}".format, NAMES, TYPES, VALUES, st.text(max_size=5)), max_size=3).map("\n".join)
-    | st.lists(st.sampled_from(list("ab:=[]()#'\"\\\n\r\x0c \t1.|,{}") + ["int", "lambda", EVIL]), max_size=25).map("".join)
+    | st.lists(st.sampled_from([*"ab:=[]()#'\"\\\n\r\x0c \t1.|,{}", "int", "lambda", EVIL]), max_size=25).map("".join)
 )
 
 

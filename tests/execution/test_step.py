@@ -25,7 +25,7 @@ def test_the_kernel_reads_the_step_that_the_runner_wrote(tmp_path):
 
 
 def test_a_folder_without_a_step_says_which_variable_named_it(tmp_path):
-    with pytest.raises(NotFound, match="WORKBENCH_STEP names .* which holds no step") as caught:
+    with pytest.raises(NotFound, match=r"WORKBENCH_STEP names .* which holds no step") as caught:
         read_step(tmp_path)
     assert caught.value.hint == "Unset WORKBENCH_STEP."
 

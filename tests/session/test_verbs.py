@@ -59,7 +59,7 @@ def test_the_fields_tell_the_hop_where_a_person_tries_things(layout, step, hop, 
 
 
 def test_a_misspelt_field_is_answered_with_the_one_that_was_meant(layout):
-    with pytest.raises(BadInput, match="session.record was given metrcs, which no hop records together") as caught:
+    with pytest.raises(BadInput, match=r"session\.record was given metrcs, which no hop records together") as caught:
         session.record(metrcs={})
     assert caught.value.hint == "Did you mean 'metrics'?"
 
