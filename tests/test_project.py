@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from workbench.data import write_project
 from workbench.errors import ProjectInvalid
 from workbench.project import Columns, Dataset, Fairness, Project, Section, Training, read_project
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 VALID = """\
 name = "people"

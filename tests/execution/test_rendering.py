@@ -55,10 +55,10 @@ ATTACKS = [
     "```mermaid\n<img src=x onerror=alert(1)>\n```",
     "$$</script><script>alert(1)</script>$$",
 ]
-HARMLESS = {
-    *"html head title meta style body main div span p pre br hr ul ol li h1 h2 h3 h4 h5 h6 blockquote".split(),
-    *"table caption thead tbody tfoot tr td th img a b code em i small strong sub sup".split(),
-}
+HARMLESS = """
+    html head title meta style body main div span p pre br hr ul ol li h1 h2 h3 h4 h5 h6 blockquote
+    table caption thead tbody tfoot tr td th img a b code em i small strong sub sup
+"""
 
 
 class Page(HTMLParser):
@@ -127,7 +127,7 @@ def everywhere(attack: str) -> list[dict[str, Any]]:
 
 def assert_harmless(html: str) -> None:
     page = Page(html)
-    assert {tag for tag, _ in page.tags} <= HARMLESS
+    assert {tag for tag, _ in page.tags} <= set(HARMLESS.split())
     for tag, attributes in page.tags:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         assert attributes.get("src", "data:image/").startswith("data:image/"), (tag, attributes)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import DDL, create_engine, make_url
+from sqlalchemy import DDL, create_engine, make_url, text
 
 from workbench.records import Acceptance, DatasetVersion, new_id
 from workbench.store import Control
@@ -43,6 +43,20 @@ def control(url: str) -> Iterator[Control]:
     opened = Control(url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def sql(url: str) -> Iterator[Callable[[str], list[tuple[object, ...]]]]:
+    """Runs one statement past the store, as someone with a database shell could."""
+    engine = create_engine(url)
+
+    def run(statement: str) -> list[tuple[object, ...]]:
+        with engine.begin() as connection:
+            result = connection.execute(text(statement))
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    yield run
+    engine.dispose()
 
 
 @pytest.fixture

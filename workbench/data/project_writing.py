@@ -67,13 +67,6 @@ def write_project(  # noqa: PLR0913 - each is one key of the file
             f"the favourable outcome {favourable!r} is not a class of {target!r}",
             hint=did_you_mean(favourable, found.classes),
         )
-    document = tomlkit.document()
-    document.add(tomlkit.comment(f"{name}: what is learned from which data, and under which rules."))
-    document.add(
-        tomlkit.comment("Written by `workbench init` from a look at the data. Yours to edit: every command reads it anew.")
-    )
-    document.add(tomlkit.nl())
-    document.add("name", tomlkit.item(name))
     sections = {
         "dataset": _dataset(found, source, target, sensitive, entity, time, owner),
         "training": _training(),
@@ -81,11 +74,22 @@ def write_project(  # noqa: PLR0913 - each is one key of the file
         "serving": _serving(name),
         "monitoring": _monitoring(),
     }
+    _put_in_place(folder / PROJECT_FILE, _rendered(name, sections))
+    return found
+
+
+def _rendered(name: str, sections: Mapping[str, Table]) -> str:
+    document = tomlkit.document()
+    document.add(tomlkit.comment(f"{name}: what is learned from which data, and under which rules."))
+    document.add(
+        tomlkit.comment("Written by `workbench init` from a look at the data. Yours to edit: every command reads it anew.")
+    )
+    document.add(tomlkit.nl())
+    document.add("name", tomlkit.item(name))
     for title, section in sections.items():
         document.add(tomlkit.nl())
         document.add(title, section)
-    _put_in_place(folder / PROJECT_FILE, tomlkit.dumps(document))
-    return found
+    return tomlkit.dumps(document)
 
 
 def _put_in_place(path: Path, text: str) -> None:

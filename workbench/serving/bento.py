@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import json
 import os
 import re
@@ -39,12 +38,13 @@ def open_bentoml() -> ModuleType:
     """BentoML with its stores, imported with its telemetry off."""
     os.environ.update({name: value for name, value in TELEMETRY_OFF.items() if name.startswith(("BENTOML", "DO_NOT"))})
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # BentoML 1.4 builds its ignore patterns with an old name of pathspec's
-        for part in ("models", "bentos", "exceptions"):
-            importlib.import_module(f"bentoml.{part}")
-    return importlib.import_module("bentoml")
+        # BentoML 1.4 builds its ignore patterns with an old name of pathspec's
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import bentoml
+        import bentoml.bentos
+        import bentoml.exceptions
+        import bentoml.models
+    return bentoml
 
 
 def build_bento(manifest: Manifest, *, model_tag: str, model_file: Path, folder: Path) -> None:

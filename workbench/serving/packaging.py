@@ -88,22 +88,8 @@ def package(  # noqa: PLR0913 - each is a fact the package is made of
     if stored is None:
         converted = _convert(pipeline, contract, holdout)
         files = _files(source, converted)
-        manifest = Manifest(
-            name=name,
-            version=version,
-            format=converted.format,
-            task=contract.task,
-            target=contract.target,
-            classes=contract.classes,
-            positive=contract.positive,
-            features=_features(contract),
-            missing=MISSING,
-            max_rows=max_rows,
-            max_body_bytes=max_body_bytes,
-            files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
-            labels=dict(labels),
-            **_example(pipeline, contract),
-        )
+        limits = (max_rows, max_body_bytes)
+        manifest = _manifest(pipeline, contract, converted, files, name=name, version=version, limits=limits, labels=labels)
         _store(tag, {**files, MANIFEST: manifest.content()}, labels)
     else:
         manifest, converted = stored
@@ -150,6 +136,35 @@ def _files(source: bytes, converted: _Converted) -> dict[str, bytes]:
     proof = {"fallback_reason": converted.reason, "parity": converted.parity.as_json() if converted.parity else None}
     files = {MODEL_FILES["skops"]: source, PROOF: json.dumps(proof, indent=1, allow_nan=True).encode()}
     return files if converted.onnx is None else {**files, MODEL_FILES["onnx"]: converted.onnx}
+
+
+def _manifest(
+    pipeline: Pipeline,
+    contract: Contract,
+    converted: _Converted,
+    files: Mapping[str, bytes],
+    *,
+    name: str,
+    version: str,
+    limits: tuple[int, int],
+    labels: Mapping[str, str],
+) -> Manifest:
+    return Manifest(
+        name=name,
+        version=version,
+        format=converted.format,
+        task=contract.task,
+        target=contract.target,
+        classes=contract.classes,
+        positive=contract.positive,
+        features=_features(contract),
+        missing=MISSING,
+        max_rows=limits[0],
+        max_body_bytes=limits[1],
+        files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
+        labels=dict(labels),
+        **_example(pipeline, contract),
+    )
 
 
 def _features(contract: Contract) -> tuple[Feature, ...]:

@@ -63,5 +63,10 @@ def threshold_figure(
         text = f"{rate:.1%}{ratio}  ({int((groups == name).sum()):,} rows)"
         axes.annotate(text, (rate, place), (5, -3), textcoords="offset points")
     axes.axvline(limit * best, color="#57606a", linestyle="--")
-    axes.set(xlim=(0, 1.35), xticks=np.linspace(0, 1, 6), xlabel="share that gets the favourable outcome", title=f"{right.mean():.1%} of decisions are right")
+    axes.set(
+        xlim=(0, 1.35),
+        xticks=np.linspace(0, 1, 6),
+        xlabel="share that gets the favourable outcome",
+        title=f"{right.mean():.1%} of decisions are right",
+    )
     return figure
