@@ -12,7 +12,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
 # The one test command. README and CONTRIBUTING name it; .ci/run comes here.
-TEST := $(BIN)/python -m pytest -n 2
+TEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-slow check bench clean

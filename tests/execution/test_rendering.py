@@ -21,6 +21,7 @@ ATTACKS = [
     "<img src=x onerror=alert(1)>",
     "<img/src=x/onerror=alert(1)//",
     "<img src=https://evil.example/pixel.png>",
+    "<img src='data:text/html,<script>alert(1)</script>'>",
     "<img srcset='https://evil.example/a.png 2x'>",
     "<svg onload=alert(1)><script>alert(1)</script></svg>",
     "<svg><a xlink:href='javascript:alert(1)'><text>x</text></a></svg>",
