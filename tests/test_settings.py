@@ -62,6 +62,8 @@ def test_a_container_whose_user_has_no_name_acts_under_its_number():
 def test_processes_of_a_project_are_silent_towards_others_and_find_this_interpreter_first(project, monkeypatch):
     monkeypatch.setenv("WORKBENCH_ACTOR", "Ann B")
     monkeypatch.setenv("METAFLOW_DEFAULT_METADATA", "service")
+    monkeypatch.delenv("METAFLOW_USER")
+    monkeypatch.setenv("METAFLOW_HOME", "/a/teams/own")
     variables = environment(project)
     assert variables.items() >= TELEMETRY_OFF.items()
     assert variables["PATH"].split(os.pathsep)[0] == os.path.dirname(sys.executable)
@@ -69,11 +71,14 @@ def test_processes_of_a_project_are_silent_towards_others_and_find_this_interpre
     assert variables["METAFLOW_DEFAULT_METADATA"] == "service", "a team's own choice is kept"
     assert variables["METAFLOW_DEFAULT_DATASTORE"] == "local"
     assert variables["METAFLOW_DATASTORE_SYSROOT_LOCAL"] == str(project.root)
-    assert variables["METAFLOW_HOME"].startswith(str(project.state))
+    assert variables["METAFLOW_HOME"] == "/a/teams/own"
+    monkeypatch.delenv("METAFLOW_HOME")
+    assert environment(project)["METAFLOW_HOME"].startswith(str(project.state))
 
 
 def test_metaflow_refuses_root_so_root_is_not_its_name(project, monkeypatch):
     monkeypatch.setenv("WORKBENCH_ACTOR", "root")
+    monkeypatch.delenv("METAFLOW_USER")
     assert environment(project)["METAFLOW_USER"] == "workbench"
 
 

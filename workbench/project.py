@@ -11,7 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from workbench.errors import ProjectInvalid, did_you_mean
 
-__all__ = ["Columns", "Dataset", "Fairness", "Monitoring", "Project", "Serving", "Task", "Training", "read_project"]
+__all__ = [
+    "Columns",
+    "Dataset",
+    "Fairness",
+    "Monitoring",
+    "Project",
+    "Serving",
+    "Task",
+    "Training",
+    "parse_project",
+    "read_project",
+]
 
 Task = Literal["binary", "multiclass", "regression"]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -126,8 +137,20 @@ def read_project(path: Path) -> Project:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectInvalid(f"{path.name} cannot be read: {error}", hint=f"Mend {path}.") from error
+    return parse_project(text, path)
+
+
+def parse_project(text: str, path: Path) -> Project:
+    """Validates the text of a workbench.toml; `path` is named in the error.
+
+    Raises:
+        ProjectInvalid: as `read_project`.
+    """
+    try:
         return Project.model_validate(tomllib.loads(text))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ProjectInvalid(f"{path.name} cannot be read: {error}", hint=f"Mend {path}.") from error
     except ValidationError as error:
         problems = [_problem(text, detail) for detail in error.errors()]

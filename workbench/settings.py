@@ -118,12 +118,12 @@ def environment(layout: Layout) -> dict[str, str]:
     return {
         **inherited,
         **TELEMETRY_OFF,
-        "PATH": os.pathsep.join([scripts, inherited.get("PATH", "")]),
-        "METAFLOW_USER": "workbench" if user == "root" else user,
+        "PATH": os.pathsep.join(filter(None, [scripts, inherited.get("PATH")])),
+        "METAFLOW_USER": inherited.get("METAFLOW_USER") or ("workbench" if user == "root" else user),
         "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(layout.root),
         "METAFLOW_DEFAULT_DATASTORE": inherited.get("METAFLOW_DEFAULT_DATASTORE", "local"),
         "METAFLOW_DEFAULT_METADATA": inherited.get("METAFLOW_DEFAULT_METADATA", "local"),
-        "METAFLOW_HOME": str(layout.state / "metaflow"),
+        "METAFLOW_HOME": inherited.get("METAFLOW_HOME", str(layout.state / "metaflow")),
         "JUPYTER_PATH": os.pathsep.join(
             filter(None, [str(Path(sys.prefix) / "share" / "jupyter"), inherited.get("JUPYTER_PATH")])
         ),

@@ -191,3 +191,34 @@ def test_the_explore_notebook_shows_its_boards_on_what_the_run_left(walked: Walk
         if "application/vnd.jupyter.widget-view+json" in output.get("data", {})
     ]
     assert len(widgets) == 3
+
+
+def test_packaging_again_returns_the_same_bento_and_restores_one_that_was_removed(walked: Walked) -> None:
+    built = next(record for record in walked.run["records"] if record["kind"] == "bento")
+    assert command(walked.layout.root, ["package"])["bento"] == built["id"]
+    removed = subprocess.run(
+        [sys.executable, "-m", "bentoml", "delete", built["tag"], "--yes"], capture_output=True, text=True, check=False
+    )
+    assert removed.returncode == 0, removed.stderr
+    again = command(walked.layout.root, ["package"])
+    assert (again["bento"], again["digest"]) == (built["id"], built["digest"])
+    listed = subprocess.run([sys.executable, "-m", "bentoml", "list"], capture_output=True, text=True, check=True).stdout
+    assert built["tag"] in listed
+
+
+def test_every_template_opens_on_what_the_runs_left(walked: Walked, tmp_path: Path) -> None:
+    for path in sorted(walked.layout.notebooks.glob("*.ipynb")):
+        code = (
+            "import json, os, sys\n"
+            f"os.chdir({str(walked.layout.notebooks)!r})\n"
+            "from workbench import session\n"
+            f"cells = json.load(open({path.name!r}))['cells']\n"
+            "source = ''.join(''.join(cell['source']) for cell in cells)\n"
+            "import re\n"
+            "names = re.findall(r'session\\.load\\(\"(\\w+)\"', source)\n"
+            "[session.load(name) for name in names]\n"
+            "print(len(names))\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, f"{path.name}\n{done.stderr}"
+        assert int(done.stdout) >= 2

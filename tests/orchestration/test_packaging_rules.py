@@ -8,10 +8,9 @@ from typing import Literal
 
 import pytest
 
-from workbench.errors import NotFound, WaitsForPerson
+from workbench.errors import BadInput, NotFound, WaitsForPerson
 from workbench.orchestration.packaging import accept_model, ancestor, package_model
 from workbench.records import (
-    BentoBuild,
     Candidate,
     DatasetVersion,
     Estimate,
@@ -100,21 +99,26 @@ def test_where_nobody_won_there_is_nothing_to_package_and_the_reasons_are_given(
 
 @pytest.mark.parametrize("state", ["chosen", "none"])
 def test_only_a_waiting_model_can_be_accepted(control: Control, state: Literal["chosen", "none"]) -> None:
-    with pytest.raises(WaitsForPerson, match="only a model that waits"):
+    with pytest.raises(BadInput, match="only a model that waits"):
         accept_model(version(control, state), control, reason="why not")
+
+
+def test_an_acceptance_without_a_reason_is_refused(control: Control) -> None:
+    with pytest.raises(BadInput, match="needs its reason"):
+        accept_model(version(control, "waiting"), control, reason="  ")
+
+
+def test_accepting_twice_leaves_one_acceptance(control: Control) -> None:
+    waiting = version(control, "waiting")
+    first = accept_model(waiting, control, reason="few rows, low stakes")
+    assert accept_model(waiting, control, reason="once more") == first
+    assert control.all(kind="acceptance") == [first]
 
 
 def test_an_acceptance_names_its_reason_and_stands_in_the_chain(control: Control) -> None:
     acceptance = accept_model(version(control, "waiting"), control, reason="few rows, low stakes")
     assert acceptance.parent == "model-waiting"
     assert control.get(acceptance.id) == acceptance
-
-
-def test_packaging_a_version_again_returns_the_bento_that_exists(control: Control, tmp_path: Path) -> None:
-    chosen = version(control, "chosen")
-    built = BentoBuild(id="bento-1", parent=chosen.id, tag="d:1", model_tag="d:1", digest="f", format="onnx", parity={}, **COMMON)
-    control.add(built)
-    assert package_model(chosen, Layout(root=tmp_path), control, Objects(tmp_path / "objects")) == built
 
 
 def test_an_ancestor_is_the_nearest_record_of_its_kind(control: Control) -> None:

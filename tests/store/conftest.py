@@ -60,6 +60,12 @@ def sql(url: str) -> Iterator[Callable[[str], list[tuple[object, ...]]]]:
 
 
 @pytest.fixture
+def audited(sql: Callable[[str], list[tuple[object, ...]]]) -> Callable[[], object]:
+    """How many audit rows there are."""
+    return lambda: sql("SELECT count(*) FROM audit")[0][0]
+
+
+@pytest.fixture
 def dataset() -> DatasetVersion:
     return DatasetVersion(
         id="dataset-1",

@@ -25,7 +25,7 @@ def test_a_record_comes_back_as_it_was_added(control, dataset, follow):
     assert control.all(run="experiment-1") == []
 
 
-def test_every_change_leaves_an_audit_row(control, dataset, follow, sql):
+def test_every_change_leaves_an_audit_row(control, dataset, follow, sql, audited):
     control.add(dataset)
     control.start_run(run="experiment-1", flow="experiment", actor="bob", process=os.getpid())
     control.add(follow(dataset.id, run="experiment-1", id="acceptance-1"))
@@ -36,13 +36,13 @@ def test_every_change_leaves_an_audit_row(control, dataset, follow, sql):
         ("ann", "add acceptance", "acceptance-1"),
         ("bob", "run failed", "experiment-1"),
     ]
-    assert control.audit_size() == 4
+    assert audited() == 4
 
 
-def test_adding_an_id_again_changes_nothing(control, dataset):
+def test_adding_an_id_again_changes_nothing(control, dataset, audited):
     control.add(dataset)
     control.add(dataset)
-    assert len(control.all()) == control.audit_size() == 1
+    assert len(control.all()) == audited() == 1
 
 
 @pytest.mark.parametrize("table", ["records", "audit"])
@@ -67,7 +67,7 @@ def test_the_database_itself_refuses_to_forget_a_run_or_to_end_it_twice(control,
     assert control.runs()[0].reason == "the first reason"
 
 
-def test_of_several_ends_the_first_is_kept(control):
+def test_of_several_ends_the_first_is_kept(control, audited):
     control.start_run(run="experiment-1", flow="experiment", actor="ann", process=os.getpid())
     control.end_run("experiment-1", actor="ann", failure="the first reason")
     control.end_run("experiment-1", actor="ann", failure="what went wrong because of it")
@@ -75,27 +75,48 @@ def test_of_several_ends_the_first_is_kept(control):
     run = control.runs()[0]
     assert (run.state, run.reason) == ("failed", "the first reason")
     assert run.finished is not None
-    assert control.audit_size() == 2
+    assert audited() == 2
 
 
-def test_a_step_that_is_tried_again_opens_its_run_again(control):
+def start(control, *, process=None, again=False):
+    run = {"run": "experiment-1", "flow": "experiment", "actor": "ann"}
+    control.start_run(**run, process=os.getpid() if process is None else process, again=again)
+
+
+def test_a_step_that_is_tried_again_opens_its_failed_run_again(control):
     for failure in ("the network was away", None):
-        control.start_run(run="experiment-1", flow="experiment", actor="ann", process=os.getpid())
+        start(control, again=failure is None)
         assert control.runs()[0].state == "running"
         control.end_run("experiment-1", actor="ann", failure=failure)
     assert (control.runs()[0].state, control.runs()[0].reason) == ("succeeded", None)
 
 
-def test_the_steps_of_one_run_start_it_once(control):
+@pytest.mark.parametrize(("failure", "again"), [("too few rows", False), (None, False), (None, True)])
+def test_a_run_that_ended_is_left_alone_by_the_steps_that_outlive_it(control, audited, failure, again):
+    start(control)
+    control.end_run("experiment-1", actor="ann", failure=failure)
+    ended, changes = control.runs(), audited()
+    start(control, again=again)
+    assert control.runs() == ended
+    assert audited() == changes
+
+
+def test_a_run_is_found_by_its_id(control):
+    start(control)
+    assert control.find_run("experiment-1") == control.runs()[0]
+    assert control.find_run("experiment-2") is None
+
+
+def test_the_steps_of_one_run_start_it_once(control, audited):
     for _ in range(3):
         control.start_run(run="experiment-1", flow="experiment", actor="ann", process=os.getpid())
-    assert len(control.runs()) == control.audit_size() == 1
+    assert len(control.runs()) == audited() == 1
 
 
-def test_an_unknown_run_cannot_end(control):
+def test_an_unknown_run_cannot_end(control, audited):
     with pytest.raises(NotFound, match="no run 'experiment-9'"):
         control.end_run("experiment-9", actor="ann")
-    assert control.audit_size() == 0
+    assert audited() == 0
 
 
 def test_runs_are_listed_newest_first_and_by_flow(control):
@@ -105,26 +126,26 @@ def test_runs_are_listed_newest_first_and_by_flow(control):
     assert [run.id for run in control.runs(flow="experiment", limit=1)] == ["experiment-3"]
 
 
-def test_a_failure_inside_a_write_leaves_neither_the_change_nor_its_audit_row(control, dataset, sql):
+def test_a_failure_inside_a_write_leaves_neither_the_change_nor_its_audit_row(control, dataset, sql, audited):
     control.add(dataset)
-    statement = "INSERT INTO runs VALUES ('r', 'f', 'running', 'a', 'now', NULL, 1, '0', NULL)"
+    statement = "INSERT INTO runs VALUES ('r', 'f', 'running', 'a', 'now', NULL, 'h', 1, '0', NULL)"
     with (
         pytest.raises(RuntimeError, match="on the way"),
         control.write(actor="ann", action="start run", subject="r") as connection,
     ):
         connection.execute(text(statement))
         raise RuntimeError("on the way")
-    assert (len(control.all()), control.audit_size()) == (1, 1)
+    assert (len(control.all()), audited()) == (1, 1)
     assert control.runs() == []
 
 
-def test_a_chain_starts_at_a_dataset(control, dataset, follow):
+def test_a_chain_starts_at_a_dataset(control, dataset, follow, audited):
     with pytest.raises(IntegrityError):
         control.add(follow(None))
     control.add(dataset)
     with pytest.raises(IntegrityError):
         control.add(type(dataset)(**{**fields_of(dataset), "id": "dataset-2", "parent": "dataset-1"}))
-    assert len(control.all()) == control.audit_size() == 1
+    assert len(control.all()) == audited() == 1
 
 
 def fields_of(record):
@@ -132,11 +153,11 @@ def fields_of(record):
 
 
 @pytest.mark.parametrize("reference", ["parent", "run"])
-def test_a_record_that_names_an_unknown_parent_or_run_is_refused(control, dataset, follow, reference):
+def test_a_record_that_names_an_unknown_parent_or_run_is_refused(control, dataset, follow, reference, audited):
     control.add(dataset)
     with pytest.raises(NotFound, match="names 'nowhere-1', which is unknown"):
         control.add(follow(**{"parent": dataset.id, reference: "nowhere-1"}))
-    assert len(control.all()) == control.audit_size() == 1
+    assert len(control.all()) == audited() == 1
 
 
 @pytest.mark.parametrize("column", ["parent", "run"])
@@ -157,10 +178,10 @@ def test_an_unknown_id_names_the_closest_one(control, dataset):
     assert caught.value.hint == "Did you mean 'dataset-1'?"
 
 
-def test_a_number_that_json_cannot_hold_is_refused_before_anything_is_written(control, dataset):
+def test_a_number_that_json_cannot_hold_is_refused_before_anything_is_written(control, dataset, audited):
     with pytest.raises(ValueError, match="JSON"):
         control.add(type(dataset)(**{**fields_of(dataset), "rows": float("nan")}))
-    assert control.audit_size() == 0
+    assert audited() == 0
 
 
 def values_for(hint: Any) -> st.SearchStrategy[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import subprocess
 import sys
 
@@ -27,7 +28,7 @@ def test_processes_that_open_an_empty_database_at_once_make_it_once(url, child, 
         sql("INSERT INTO audit (at, actor, action, subject) VALUES ('a', 'b', 'c', 'd')") or sql("DELETE FROM audit")
 
 
-def test_what_several_processes_add_at_once_is_all_there(url, control, dataset, child):
+def test_what_several_processes_add_at_once_is_all_there(url, control, dataset, child, audited):
     control.add(dataset)
     writers = [child("add", url, 40) for _ in range(4)]
     acknowledged = {line.strip() for writer in writers for line in writer.communicate()[0].splitlines()}
@@ -35,7 +36,7 @@ def test_what_several_processes_add_at_once_is_all_there(url, control, dataset, 
     added = control.all(kind="acceptance")
     assert {record.id for record in added} == acknowledged
     assert len(added) == 160
-    assert control.audit_size() == 161
+    assert audited() == 161
 
 
 def test_kill_9_while_adding_leaves_whole_records_with_their_audit_rows(url, control, dataset, child, sql):
@@ -79,6 +80,74 @@ def test_a_number_that_another_process_got_later_is_not_the_runs_process(control
     assert control.runs()[0].state == "interrupted"
 
 
+def test_a_run_of_another_host_is_not_judged_by_the_processes_of_this_one(url, control, child, sql):
+    process = child("run", url)
+    assert process.stdout.readline() == "started\n"
+    process.kill()
+    process.wait()
+    assert sql("SELECT host FROM runs") == [(socket.gethostname(),)]
+    sql("UPDATE runs SET host = 'elsewhere'")
+    assert control.runs()[0].state == "running"
+
+
+@pytest.mark.parametrize("whose", ["the process that adopts orphans", "a process that is gone"])
+def test_a_step_whose_launcher_was_killed_shows_its_run_as_interrupted(control, child, tmp_path, whose):
+    gone = child("open", f"sqlite:///{tmp_path / 'other.db'}")
+    gone.wait()
+    process = 1 if whose.endswith("orphans") else gone.pid
+    control.start_run(run="experiment-1", flow="experiment", actor="ann", process=process)
+    assert control.runs()[0].state == "interrupted"
+
+
+def test_who_only_reads_waits_for_no_writer(url, control, dataset):
+    control.add(dataset)
+    with control.write(actor="ann", action="look", subject="nothing"), Control(url) as reader:
+        assert reader.all() == [dataset]
+        assert reader.runs() == []
+
+
+def test_leaving_the_block_closes_every_connection(url, sql):
+    with Control(url) as control:
+        control.runs()
+        pool = control._engine.pool
+    assert pool is not control._engine.pool, "a pool that was closed is replaced"
+    assert pool.checkedin() == pool.checkedout() == 0
+
+
+@pytest.mark.parametrize("url", ["garbage", "", "mysql://host/name", "oracle://", "postgresql://host:port/name"])
+def test_what_is_no_url_of_ours_is_refused_with_the_way_to_write_one(url):
+    with pytest.raises(BadInput, match="URL cannot be used") as caught:
+        Control(url)
+    assert "postgresql://USER:PASSWORD@HOST/DATABASE" in caught.value.hint
+
+
+def test_a_server_that_does_not_answer_is_told_without_the_password():
+    with pytest.raises(BadInput, match="cannot be read") as caught:
+        Control("postgresql://ann:secret@127.0.0.1:1/control?connect_timeout=5")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_driver_is_named_with_what_to_install():
+    check = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from workbench.errors import ComponentMissing\n"
+        "from workbench.store import Control\n"
+        "try: Control('postgresql://host/name')\n"
+        "except ComponentMissing as error: print(error.message, error.hint)"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert "psycopg" in done.stdout
+    assert "pip install 'workbench[postgres]'" in done.stdout
+
+
+def test_a_database_of_another_version_is_refused_and_left_as_it_is(url, sql):
+    sql("CREATE TABLE runs (id TEXT PRIMARY KEY, flow TEXT)")
+    with pytest.raises(BadInput, match="runs has no column actor, finished, host"):
+        Control(url)
+    with pytest.raises(DatabaseError):
+        sql("SELECT * FROM audit")
+
+
 def test_sqlite_keeps_what_was_acknowledged_through_a_power_cut(tmp_path):
     control = Control(f"sqlite:///{tmp_path / 'control.db'}")
     with control.write(actor="ann", action="look", subject="pragmas") as connection:
@@ -120,8 +189,9 @@ def test_a_full_disk_is_told_and_loses_nothing(small_disk, dataset, follow):
     assert control.all() == acknowledged
     ballast.unlink()
     control.add(follow(dataset.id))
-    assert len(control.all()) == control.audit_size() == len(acknowledged) + 1
+    assert len(control.all()) == len(acknowledged) + 1
     with control.write(actor="ann", action="look", subject="integrity") as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM audit").scalar() == len(acknowledged) + 1
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     control.close()
 

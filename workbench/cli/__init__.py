@@ -4,6 +4,6 @@ Exit codes: 0 done, 1 a fault of the workbench, 2 input that cannot be used, 3 n
 5 a run failed, 6 a component is missing, 130 interrupted. With `--json` a command prints one JSON document.
 """
 
-from workbench.cli.app import main
+from workbench.cli.entry import main
 
 __all__ = ["main"]

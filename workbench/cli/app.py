@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
+import shlex
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workbench.cli.output import console, errors, print_error, print_json, print_table
-from workbench.errors import BadInput, WorkbenchError
+from workbench.cli.output import console, print_done, print_json, print_next, print_table
+from workbench.errors import BadInput
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 app = typer.Typer(
     name="workbench",
     help="From a data file to a served, monitored model, in notebooks.",
     epilog="Start with: workbench init NAME --example credit, then: workbench run",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -30,50 +27,6 @@ models_app = typer.Typer(help="List model versions, or accept one that waits for
 app.add_typer(models_app, name="models")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-
-
-def main() -> None:
-    """Runs the command line; every error becomes a message and an exit code, never a traceback."""
-    arguments = _joined(sys.argv[1:])
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        app(args=arguments, prog_name="workbench")
-    except WorkbenchError as error:
-        print_error(error, as_json="--json" in arguments)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing is left running")
-        sys.exit(130)
-    except Exception as error:  # the last resort: a fault of ours is kept in a file, not thrown at a person
-        print_error(_fault(error), as_json="--json" in arguments)
-        sys.exit(WorkbenchError.exit_code)
-
-
-def _fault(error: Exception) -> WorkbenchError:
-    with tempfile.NamedTemporaryFile("w", prefix="workbench-", suffix=".log", delete=False) as log:
-        log.write("".join(traceback.format_exception(error)))
-    return WorkbenchError(
-        f"a fault of the workbench: {type(error).__name__}: {error}",
-        hint=f"Please report it, with {log.name}",
-    )
-
-
-def _terminate(_signal: int, _frame: object) -> None:
-    """SIGTERM ends a command like Ctrl-C does: what it started is stopped first."""
-    raise KeyboardInterrupt
-
-
-def _joined(arguments: Sequence[str]) -> list[str]:
-    """`-p NAME VALUE`, as papermill's users write it, becomes `-p NAME=VALUE`."""
-    joined: list[str] = []
-    waiting = iter(arguments)
-    for word in waiting:
-        joined.append(word)
-        if word in ("-p", "--parameter"):
-            name = next(waiting, None)
-            value = next(waiting, None) if name is not None and "=" not in name else None
-            joined += [] if name is None else [name if value is None else f"{name}={value}"]
-    return joined
 
 
 @app.command()
@@ -105,8 +58,8 @@ def init(
         return
     for note in made.notes:
         console.print(f"  {note}", markup=False)
-    console.print(f"[green]✓[/] {made.folder} is a project on dataset version {made.dataset}")
-    console.print(f"[cyan]next[/]  cd {made.folder} && workbench run        (or look first: workbench lab)")
+    print_done(f"{made.folder} is a project on dataset version {made.dataset}")
+    print_next(f"cd {shlex.quote(str(made.folder))} && workbench run        (or look first: workbench lab)")
 
 
 @app.command()
@@ -149,8 +102,8 @@ def runs(
     from workbench.settings import find_project
     from workbench.store import open_control
 
-    control = open_control(find_project())
-    listed = control.runs(limit=limit)
+    with open_control(find_project()) as control:
+        listed = control.runs(limit=limit)
     if json:
         import msgspec
 
@@ -167,6 +120,7 @@ def runs(
 @models_app.callback()
 def models(context: typer.Context, json: Json = False) -> None:
     """List model versions, newest first."""
+    context.obj = json  # `workbench models --json accept ID` asks for JSON as well
     if context.invoked_subcommand is None:
         from workbench.cli.journey import print_models
         from workbench.settings import find_project
@@ -176,6 +130,7 @@ def models(context: typer.Context, json: Json = False) -> None:
 
 @models_app.command("accept")
 def accept(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="The id of a model version that waits for a person.")],
     reason: Annotated[str, typer.Option(help="Why it may be packaged although its review was INCONCLUSIVE.")],
     json: Json = False,
@@ -186,13 +141,13 @@ def accept(
     from workbench.settings import find_project
     from workbench.store import open_control
 
-    control = open_control(find_project())
-    acceptance = accept_model(find_model(model, control), control, reason=reason)
-    if json:
+    with open_control(find_project()) as control:
+        acceptance = accept_model(find_model(model, control), control, reason=reason)
+    if json or context.obj:
         print_json({"acceptance": acceptance.id, "model": acceptance.parent})
     else:
-        console.print(f"[green]✓[/] {acceptance.id} accepts {acceptance.parent}")
-        console.print(f"[cyan]next[/]  workbench package {acceptance.parent}")
+        print_done(f"{acceptance.id} accepts {acceptance.parent}")
+        print_next(f"workbench package {acceptance.parent}")
 
 
 @app.command()
@@ -207,13 +162,13 @@ def package(
     from workbench.store import Objects, open_control
 
     layout = find_project()
-    control = open_control(layout)
-    build = package_model(find_model(model, control), layout, control, Objects(layout.objects))
+    with open_control(layout) as control:
+        build = package_model(find_model(model, control), layout, control, Objects(layout.objects))
     if json:
         print_json({"bento": build.id, "tag": build.tag, "digest": build.digest, "format": build.format})
     else:
-        console.print(f"[green]✓[/] {build.tag} ({build.format}), record {build.id}")
-        console.print("[cyan]next[/]  workbench serve")
+        print_done(f"{build.tag} ({build.format}), record {build.id}")
+        print_next("workbench serve")
 
 
 @app.command()
@@ -232,8 +187,9 @@ def serve(
             print_json({"deployment": live.deployment.id, "url": live.url, "tag": live.tag})
             sys.stdout.flush()
         else:
-            console.print(f"[green]✓[/] {live.tag} answers at {live.url}  ({live.deployment.id})")
-            console.print(f"      try it: curl -s {live.url}/predict -H 'Content-Type: application/json' -d '{live.example}'")
+            asking = f"curl -s {live.url}/predict -H 'Content-Type: application/json' -d {shlex.quote(live.example)}"
+            print_done(f"{live.tag} answers at {live.url}  ({live.deployment.id})")
+            console.print(f"      try it: {asking}", markup=False)
             console.print("      Ctrl-C stops it")
         live.wait()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-from rich.markup import escape
 
 from workbench.cli.journey import print_records
 from workbench.cli.output import console, errors, print_json
@@ -58,10 +60,10 @@ def run_demo(folder: Path, *, requests: int, as_json: bool) -> None:
             run = run_experiment(layout, {}, on_event=progress)
         clock.seconds |= progress.seconds()
     calm, drifted, request = _serve_and_watch(layout, requests, clock, as_json=as_json)
-    control = open_control(layout)
-    records = [record for record in control.all() if record.run == run or record.at >= began]
+    with open_control(layout) as control:
+        records = [record for record in control.all() if record.run == run or record.at >= began]
+        dataset = control.all(kind="dataset")[-1]
     reports = [record for record in records if isinstance(record, MonitoringReport)]
-    dataset = control.all(kind="dataset")[-1]
     journey = in_journey_order([dataset, *(record for record in records if record.id != dataset.id)])
     _print(layout, journey, clock, request, as_json=as_json)
     by_run = {report.run: report for report in reports}
@@ -118,10 +120,29 @@ def _print(layout: Layout, records: list[Record], clock: _Clock, request: str, *
     print_records(records, clock.seconds, title="the journey")
     console.print(f"requests: {clock.seconds['requests']:.1f} s in all, nothing is left running\n")
     console.print("where to look next", style="bold")
+    program = _program(layout.root)
     for what, how in (
-        ("open the notebooks", f"cd {layout.root.name} && workbench lab"),
-        ("the drift report", f"open {layout.reports}/*.html"),
-        ("where one answer came from", f"workbench trace {request}"),
-        ("serve it again", "workbench serve"),
+        ("open the notebooks", f"cd {shlex.quote(_from_here(layout.root))} && {program} lab"),
+        ("the drift report", f"open {shlex.quote(str(layout.reports))}/*.html"),
+        ("where one answer came from", f"{program} trace {request}"),
+        ("serve it again", f"{program} serve"),
     ):
-        console.print(f"  {what:<28} {escape(how)}")
+        console.print(f"  {what:<28} {how}", markup=False)
+
+
+def _from_here(folder: Path) -> str:
+    """A folder as it is called from the working directory: short inside it, in full elsewhere."""
+    here = Path.cwd()
+    return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)
+
+
+def _program(folder: Path) -> str:
+    """How this program is called from a folder: by its name where the shell finds it, else by the path of its script."""
+    script, found = Path(sys.executable).with_name("workbench"), shutil.which("workbench")
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} -m workbench"
+    if found is not None and os.path.samefile(found, script):
+        return "workbench"
+    here = Path.cwd()
+    near = script.is_relative_to(here) and folder.is_relative_to(here)
+    return shlex.quote(os.path.relpath(script, folder) if near else str(script))

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -95,8 +96,10 @@ def _packages() -> Iterator[Check]:
 
 
 def _kernel() -> Check:
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    except ImportError as error:
+        return Check(name="Jupyter kernel", well=False, seen=str(error), remedy=INSTALL)
     try:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
@@ -109,8 +112,10 @@ def _cards() -> Check:
     code = "from metaflow import notebook; import metaflow_extensions.workbench.plugins.cards.workbench_notebook"
     environment = {**os.environ, "METAFLOW_USER": "workbench"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)  # noqa: S603
-    seen = "from metaflow import notebook" if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
-    return Check(name="Metaflow extension", well=done.returncode == 0, seen=seen, remedy=INSTALL)
+    if done.returncode == 0:
+        return Check(name="Metaflow extension", well=True, seen="from metaflow import notebook")
+    said = done.stderr.strip().splitlines() or [f"importing it ended with code {done.returncode}"]
+    return Check(name="Metaflow extension", well=False, seen=said[-1], remedy=INSTALL)
 
 
 def _project() -> Iterator[Check]:
@@ -121,11 +126,31 @@ def _project() -> Iterator[Check]:
         return
     yield _project_file(layout)
     database = layout.state / "control.db"
-    if database.exists():
-        with sqlite3.connect(database) as connection:
-            answer = connection.execute("PRAGMA integrity_check").fetchone()[0]
-        remedy = "Restore .workbench from a backup."
-        yield Check(name="control database", well=answer == "ok", seen=answer, remedy=remedy)
+    if os.environ.get("WORKBENCH_DATABASE_URL"):
+        yield _shared_database(layout)
+    elif database.exists():
+        yield _own_database(database)
+
+
+def _own_database(file: Path) -> Check:
+    """SQLite's own look at every page of the file."""
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            seen = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        seen = str(error)
+    return Check(name="control database", well=seen == "ok", seen=seen, remedy=f"Restore {file} from a backup.")
+
+
+def _shared_database(layout: Layout) -> Check:
+    from workbench.store import open_control
+
+    try:
+        with open_control(layout) as control:
+            control.runs(limit=1)
+    except WorkbenchError as error:
+        return Check(name="control database", well=False, seen=error.message, remedy=error.hint)
+    return Check(name="control database", well=True, seen="the database of WORKBENCH_DATABASE_URL answers")
 
 
 def _project_file(layout: Layout) -> Check:

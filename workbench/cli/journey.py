@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 import msgspec
 from rich.markup import escape
 
-from workbench.cli.output import console, print_json, print_table
+from workbench.cli.output import console, print_done, print_json, print_next, print_table
 from workbench.errors import NotFound
 from workbench.orchestration.describing import HOP_WORDS, describe, in_journey_order, seconds_of
 from workbench.orchestration.tracing import trace
@@ -20,8 +21,8 @@ __all__ = ["print_journey", "print_models", "print_records", "print_report", "pr
 
 def print_journey(layout: Layout, run: str, *, seconds: Mapping[str, float], as_json: bool) -> None:
     """The records of a run in journey order, each with the time its hop took, and what to do next."""
-    control = open_control(layout)
-    records = control.all(run=run)
+    with open_control(layout) as control:
+        records = control.all(run=run)
     if as_json:
         listed = [{"kind": record.kind, **msgspec.to_builtins(record)} for record in records]
         print_json({"run": run, "seconds": dict(seconds), "records": listed})
@@ -30,8 +31,8 @@ def print_journey(layout: Layout, run: str, *, seconds: Mapping[str, float], as_
     model = next((record for record in records if isinstance(record, ModelVersion)), None)
     if model is not None:
         for reason in model.reasons:
-            console.print(f"  {escape(reason)}")
-    console.print(f"[cyan]next[/]  {_next(model, any(isinstance(record, BentoBuild) for record in records))}")
+            console.print(f"  {reason}", markup=False)
+    print_next(_next(model, any(isinstance(record, BentoBuild) for record in records)))
 
 
 def print_records(records: Sequence[Record], seconds: Mapping[str, float], *, title: str) -> None:
@@ -53,8 +54,8 @@ def _next(model: ModelVersion | None, packaged: bool) -> str:
 
 def print_models(layout: Layout, *, as_json: bool) -> None:
     """Every model version, newest first."""
-    control = open_control(layout)
-    versions = [record for record in reversed(control.all(kind="model")) if isinstance(record, ModelVersion)]
+    with open_control(layout) as control:
+        versions = [record for record in reversed(control.all(kind="model")) if isinstance(record, ModelVersion)]
     if as_json:
         print_json(msgspec.to_builtins(versions))
     elif not versions:
@@ -68,8 +69,8 @@ def print_models(layout: Layout, *, as_json: bool) -> None:
 
 def print_report(layout: Layout, run: str, *, as_json: bool) -> None:
     """What a watch run found: schema problems first, then drifted features, and where the page is."""
-    control = open_control(layout)
-    report = next((record for record in control.all(run=run) if isinstance(record, MonitoringReport)), None)
+    with open_control(layout) as control:
+        report = next((record for record in control.all(run=run) if isinstance(record, MonitoringReport)), None)
     if report is None:
         raise NotFound(f"run {run} left no monitoring report", hint="Look at its executed notebook: .workbench/runs")
     page = layout.reports / f"{report.id}.html"
@@ -86,13 +87,14 @@ def print_report(layout: Layout, run: str, *, as_json: bool) -> None:
             title=f"{len(drifted)} of {len(report.features)} drifted in {report.window.get('rows', 0):,} predictions",
         )
     elif not report.schema:
-        console.print(f"[green]✓[/] no drift in {report.window.get('rows', 0):,} predictions ({len(report.features)} features)")
-    console.print(f"[cyan]next[/]  open {page}        (record {report.id})")
+        print_done(f"no drift in {report.window.get('rows', 0):,} predictions ({len(report.features)} features)")
+    print_next(f"open {shlex.quote(str(page))}        (record {report.id})")
 
 
 def print_trace(layout: Layout, wanted: str, *, as_json: bool) -> None:
     """The chain of an id, dataset version first; the id that was asked for is marked."""
-    links = trace(wanted, layout, open_control(layout))
+    with open_control(layout) as control:
+        links = trace(wanted, layout, control)
     if as_json:
         print_json(msgspec.to_builtins(links))
         return

@@ -12,13 +12,13 @@ from rich.table import Table
 
 from workbench.errors import WorkbenchError
 
-__all__ = ["console", "print_error", "print_json", "print_table"]
+__all__ = ["console", "errors", "print_done", "print_error", "print_json", "print_next", "print_table"]
 
 WHOLE = ("id", "hop", "state", "started", "finished", "at", "time")
 """Columns whose cells are never broken over lines."""
 
-console = Console(stderr=False, highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(stderr=False, highlight=False, soft_wrap=True, emoji=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def print_json(document: object) -> None:
@@ -26,9 +26,19 @@ def print_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def print_done(what: str) -> None:
+    """What a command has done."""
+    console.print(f"[green]✓[/] {escape(what)}")
+
+
+def print_next(how: str) -> None:
+    """What to do after a command."""
+    console.print(f"[cyan]next[/]  {escape(how)}")
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """A table on standard output; columns are as wide as their content."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(title=title and escape(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:

@@ -21,7 +21,7 @@ class RunProgress:
     """Shows the events of a run while it is open; `seconds` holds how long each hop took."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, emoji=False)
         self._began: dict[str, float] = {}
         self._latest: dict[str, Event] = {}
         self._live = Live(console=self._console, refresh_per_second=8, get_renderable=self._table, transient=False)
@@ -41,7 +41,7 @@ class RunProgress:
         self._latest[event.task] = event
         if not self._console.is_terminal and event.state != "cell":
             took = f" in {event.at - self._began[event.task]:.1f} s" if event.state in ("ended", "failed") else ""
-            self._console.print(f"{event.hop:<8} {event.notebook or '–'} {event.state}{took}")
+            self._console.print(f"{event.hop:<8} {event.notebook or '–'} {event.state}{took}", markup=False)
 
     def seconds(self) -> dict[str, float]:
         """Wall time per hop, from its first step's start to its last step's end."""

@@ -34,11 +34,8 @@ def _sample(rows: pl.DataFrame, count: int) -> list[dict[str, Any]]:
 
 
 def _holdout(layout: Layout) -> pl.DataFrame:
-    control = open_control(layout)
-    try:
+    with open_control(layout) as control:
         prepared = [record for record in control.all(kind="prepared") if isinstance(record, PreparedData)][-1]
-    finally:
-        control.close()
     frame = pl.read_parquet(Objects(layout.objects).path(prepared.saved["holdout"].digest))
     return frame.drop("default_next_month")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from workbench.data.contract import Contract
+from workbench.data.contract import MISSING, Contract
 from workbench.errors import NotFound, RunFailed, did_you_mean
 from workbench.orchestration.packaging import ancestor
 from workbench.project import read_project
@@ -64,11 +64,10 @@ def deployed(layout: Layout, *, tag: str | None = None, host: str | None = None,
         bento = _bento(tag, control)
         deployment = new_id("deployment")
         folder = layout.predictions / deployment
-        folder.mkdir(parents=True)
         with serving(
             bento.tag,
             host=host or project.serving.host,
-            port=_free_port() if port == 0 else port or project.serving.port,
+            port=(project.serving.port if port is None else port) or _free_port(),
             predictions=folder,
             log=folder / "service.log",
             environment=environment(layout),
@@ -112,7 +111,7 @@ def _example(bento: BentoBuild, control: Control, objects: Objects) -> str:
     row: dict[str, object] = {}
     for column in contract.features:
         if column.kind == "category":
-            row[column.name] = column.categories[0]
+            row[column.name] = (*column.categories, MISSING)[0]
         else:
             low, high = column.minimum or 0.0, column.maximum or 0.0
             row[column.name] = round((low + high) / 2, 3)

@@ -6,7 +6,7 @@ Evidence first, raise second: a failure leaves the executed notebook and the run
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from workbench.data.datasets import register
-from workbench.errors import NotebookFailed, WorkbenchError
+from workbench.errors import NotebookFailed, NotebookInvalid, RunFailed, WorkbenchError, did_you_mean
 from workbench.execution.parameters import read_parameters
 from workbench.execution.step import Step, StepResult
 from workbench.orchestration.parameters import check_parameters
@@ -25,31 +25,51 @@ from workbench.registry import entries_of
 from workbench.settings import Layout, actor, find_project, revision
 from workbench.store import Control, Objects, open_control
 
-__all__ = ["Hop", "HopResult", "run_hop"]
+__all__ = ["Branch", "Hop", "HopResult", "run_hop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """What one branch of the flow carries: the id of its newest record, and the values saved on the way there."""
+
+    record: str | None
+    saved: Mapping[str, Saved]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hop:
-    """One notebook hop: its word, its notebook, and what the flow knows of the steps before it."""
+    """One notebook hop: its word, its notebook, and what the flow knows of the steps before it.
+
+    `joins` tells a step that joins several branches from one that follows a single branch; `taken` are the names that the
+    flow itself uses, which no saved value may have; `attempt` counts from 0.
+    """
 
     name: str
     notebook: str
+    flow: str
     run: str
     task: str
-    parent: str | None
-    joined: Sequence[str] | None = None
-    saved: Mapping[str, Saved] = field(default_factory=dict)
+    attempt: int
+    branches: tuple[Branch, ...]
+    joins: bool
+    taken: frozenset[str]
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         """Where this attempt's files lie."""
-        return find_project().runs / self.run / self.task
+        return find_project().runs / self.run / f"{self.task}-{self.attempt}"
+
+    @property
+    def saved(self) -> dict[str, Saved]:
+        """The values that reach this hop: at a join, those that are the same in every branch."""
+        first, *others = (branch.saved for branch in self.branches)
+        return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HopResult:
-    """The id of the record that was written, the stored values, and the small ones by themselves for the flow."""
+    """The id of the record that was written, every stored value visible downstream, and the new ones for the flow."""
 
     record: str
     saved: Mapping[str, Saved]
@@ -64,41 +84,65 @@ def run_hop(hop: Hop) -> HopResult:
     """
     layout = find_project()
     control, objects = open_control(layout), Objects(layout.objects)
-    progress = Progress(layout.runs / hop.run, hop=hop.name, task=hop.task, notebook=hop.notebook)
-    control.start_run(run=hop.run, flow=hop.run.partition("-")[0], actor=actor(), process=os.getppid())
+    progress = Progress(layout.runs / hop.run, hop=hop.name, task=f"{hop.task}-{hop.attempt}", notebook=hop.notebook)
     try:
+        control.start_run(run=hop.run, flow=hop.flow, actor=actor(), process=os.getppid(), again=hop.attempt > 0)
         progress.began()
-        step, parent = _step(hop, layout, control, objects)
-        from workbench.execution.notebook_run import run_notebook
-
-        result = run_notebook(step, folder=hop.folder, objects=objects, on_cell=progress.cell)
-        record = _record(hop, step, result, parent, layout, control)
-        control.add(record)
+        record, winner = _run_and_record(hop, layout, control, objects, progress)
         progress.ended(record.id)
-    except WorkbenchError as error:
-        progress.failed(str(error))
-        control.end_run(hop.run, actor=actor(), failure=f"{hop.notebook}: {error.message}")
-        raise
+    except Exception as error:
+        failure = error if isinstance(error, WorkbenchError) else RunFailed(f"{type(error).__name__}: {error}")
+        progress.failed(str(failure))
+        control.end_run(hop.run, actor=actor(), failure=f"{hop.name}: {failure}")
+        raise failure from error
     finally:
         control.close()
-    small = {name: saved for name, saved in result.saved.items() if saved.format == "value.json"}
-    values = {name: msgspec.json.decode(objects.path(saved.digest).read_bytes()) for name, saved in small.items()}
-    others = {name: saved for name, saved in result.saved.items() if name not in small}
-    return HopResult(record=record.id, saved=result.saved, values={**values, **others})
+    new: Mapping[str, Saved] = getattr(record, "saved", {})
+    values = {name: _value(saved, objects) for name, saved in new.items() if hop.saved.get(name) != saved}
+    return HopResult(record=record.id, saved={**hop.saved, **winner, **new}, values=values)
+
+
+def _value(saved: Saved, objects: Objects) -> Any:
+    """Small plain values go to the flow as they are, large ones as the reference to their bytes."""
+    return msgspec.json.decode(objects.path(saved.digest).read_bytes()) if saved.format == "value.json" else saved
+
+
+def _run_and_record(
+    hop: Hop, layout: Layout, control: Control, objects: Objects, progress: Progress
+) -> tuple[Record, Mapping[str, Saved]]:
+    """Runs the notebook; returns its record and, after a choice, the values of the winner's branch."""
+    if hop.name not in HOPS:
+        raise NotebookInvalid(f"{hop.name!r} is no hop of the journey", hint=did_you_mean(hop.name, HOPS))
+    from workbench.execution.notebook_run import run_notebook
+
+    step, parent = _step(hop, layout, control, objects)
+    result = run_notebook(step, folder=hop.folder, objects=objects, on_cell=progress.cell)
+    clash = sorted(hop.taken & set(result.saved))
+    if clash:
+        raise NotebookInvalid(
+            f"{hop.notebook} saved {', '.join(clash)}, which the flow uses itself", hint="Save it under another name."
+        )
+    winner: Mapping[str, Saved] = {}
+    if hop.joins:
+        parent, winner = _winner(hop, result.outcome.get("candidate"), control)
+    record = _record(hop, step, result, control.get(parent), layout)
+    control.add(record)
+    return record, winner
 
 
 def _step(hop: Hop, layout: Layout, control: Control, objects: Objects) -> tuple[Step, str]:
-    parent, saved = hop.parent, dict(hop.saved)
+    parent, saved = hop.branches[0].record, hop.saved
     given: dict[str, Any] = {}
+    if parent is None or hop.name == "watch":
+        check_parameters(layout, hop.flow, hop.parameters)
     if parent is None:
-        check_parameters(layout, hop.parameters)
         project = read_project(layout.project_file)
         version = register(project, layout, control, objects, actor=actor(), revision=revision(layout.root))
         size = objects.path(version.digest).stat().st_size
         parent = version.id
         saved["dataset"] = Saved(name="dataset", format="polars.parquet", digest=version.digest, size=size)
-    if hop.joined is not None:
-        reviews = [control.get(review) for review in hop.joined]
+    if hop.joins:
+        reviews = [control.get(str(branch.record)) for branch in hop.branches]
         candidates = [control.get(str(review.parent)) for review in reviews]
         given["candidates"] = msgspec.to_builtins(entries_of([*candidates, *reviews]))
     notebook = layout.notebooks / hop.notebook
@@ -115,7 +159,7 @@ def _step(hop: Hop, layout: Layout, control: Control, objects: Objects) -> tuple
     return step, parent
 
 
-def _record(hop: Hop, step: Step, result: StepResult, parent: str, layout: Layout, control: Control) -> Record:
+def _record(hop: Hop, step: Step, result: StepResult, parent: Record, layout: Layout) -> Record:
     kind = HOPS[hop.name]
     absent = [name for name in outcome_of(kind) if name not in result.outcome]
     if absent:
@@ -123,28 +167,29 @@ def _record(hop: Hop, step: Step, result: StepResult, parent: str, layout: Layou
             f"{hop.notebook} ended without recording {', '.join(absent)}",
             hint="Its last cell calls session.record(…) with the fields of the hop's record.",
         )
-    if hop.joined is not None:
-        parent = _winning_review(hop.joined, result.outcome.get("candidate"), control)
+    # what was handed in by no notebook hop, such as a window of predictions, is kept with the record that judged it
+    handed = {} if hasattr(parent, "saved") else step.saved
     fields = {
         "id": new_id(kind.kind),
-        "parent": parent,
+        "parent": parent.id,
         "run": hop.run,
         "actor": actor(),
-        "zone": control.get(parent).zone,
+        "zone": parent.zone,
         "revision": revision(layout.root),
         "name": Path(hop.notebook).stem,
         "notebook": msgspec.to_builtins(result.notebook),
         "parameters": {**read_parameters(Path(step.notebook)).defaults(), **step.parameters},
-        "saved": msgspec.to_builtins(result.saved),
+        "saved": msgspec.to_builtins({**handed, **result.saved}),
         **result.outcome,
     }
     return msgspec.convert(fields, type=kind)
 
 
-def _winning_review(reviews: Sequence[str], candidate: str | None, control: Control) -> str:
-    """The winner's review; when nobody won, the prepared data from which all candidates came."""
-    for review in reviews:
+def _winner(hop: Hop, candidate: str | None, control: Control) -> tuple[str, Mapping[str, Saved]]:
+    """The winner's review and values; when nobody won, the prepared data from which all candidates came."""
+    reviews = {str(branch.record): branch for branch in hop.branches}
+    for review, branch in reviews.items():
         if control.get(review).parent == candidate:
-            return review
-    first = control.get(str(control.get(reviews[0]).parent))
-    return str(first.parent)
+            return review, branch.saved
+    first = control.get(str(control.get(next(iter(reviews))).parent))
+    return str(first.parent), {}

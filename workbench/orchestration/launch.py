@@ -10,11 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotFound, RunFailed
 from workbench.orchestration.progress import Event, read_events
+from workbench.records import new_id
 from workbench.settings import Layout, environment
 from workbench.store import open_control
 
@@ -59,7 +61,7 @@ def launch(
         run_file = Path(folder) / "run"
         command = [sys.executable, str(script), "--quiet", "--no-pylint", "run", "--run-id-file", str(run_file)]
         command += ["--max-workers", str(workers), "--parameters", json.dumps(dict(parameters)), *options]
-        log = layout.runs / f"{flow}.log"
+        log = layout.runs / f"{new_id(flow)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and the project's own flow
                 command,
@@ -71,6 +73,8 @@ def launch(
                 start_new_session=True,
             )
             run = _follow(process, layout, flow, run_file, on_event)
+    if run is not None:
+        log = log.replace(layout.runs / run / "flow.log")
     if process.returncode:
         raise _failure(layout, flow, run, log)
     assert run is not None  # noqa: S101 - a flow that ended well has written its run id
@@ -79,7 +83,8 @@ def launch(
 
 def _shared_cores(variables: Mapping[str, str], workers: int) -> dict[str, str]:
     """Parallel steps share the cores: numerical threads beyond them wait for each other and slow everything down."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max(1, cores // workers)
     return {"OMP_NUM_THREADS": str(threads), **variables}
 
 
@@ -106,11 +111,14 @@ def _follow(
 
 def _cancel(process: subprocess.Popen[bytes]) -> None:
     """SIGINT to the whole group lets Metaflow end its steps cleanly; SIGTERM would leave them running."""
-    os.killpg(process.pid, signal.SIGINT)
     try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+    finally:  # also when a second Ctrl-C ends the waiting
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -122,5 +130,11 @@ def _failure(layout: Layout, flow: str, run: str | None, log: Path) -> RunFailed
         control.close()
     tail = log.read_text(errors="replace").strip().splitlines()[-12:]
     if recorded is not None and recorded.reason and recorded.state == "failed":
-        return RunFailed(f"{run} failed: {recorded.reason}", hint=f"Executed notebooks: {layout.runs / str(run)}  Log: {log}")
+        first, *others = recorded.reason.splitlines()
+        problems = [line.strip(" -") for line in others]
+        return RunFailed(
+            f"{run} failed: {first}",
+            problems=problems,
+            hint=f"Executed notebooks: {layout.runs / str(run)}  Log: {log}",
+        )
     return RunFailed(f"{flow} did not finish", problems=tail, hint=f"Log: {log}")

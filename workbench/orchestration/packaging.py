@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from workbench.data.contract import Contract
-from workbench.errors import NotFound, WaitsForPerson
+from workbench.errors import BadInput, NotFound, WaitsForPerson
 from workbench.project import read_project
 from workbench.records import Acceptance, BentoBuild, Candidate, FairnessReview, ModelVersion, PreparedData, Record, new_id
 from workbench.settings import Layout, actor, revision
@@ -39,10 +39,15 @@ def accept_model(version: ModelVersion, control: Control, *, reason: str) -> Acc
     """A person accepts a model whose review was INCONCLUSIVE, for a stated reason.
 
     Raises:
-        WaitsForPerson: there is nothing to accept: the model was chosen without doubt, or nobody won.
+        BadInput: there is nothing to accept, since the model was chosen without doubt or nobody won; or no reason is given.
     """
+    if not reason.strip():
+        raise BadInput("an acceptance needs its reason", hint='Say why: --reason "…"')
+    accepted = [record for record in control.all(kind="acceptance", parent=version.id) if isinstance(record, Acceptance)]
+    if accepted:
+        return accepted[0]
     if version.state != "waiting":
-        raise WaitsForPerson(
+        raise BadInput(
             f"{version.id} is {version.state!r}: only a model that waits for a person can be accepted",
             hint=f"See why: workbench trace {version.id}",
         )
@@ -51,7 +56,7 @@ def accept_model(version: ModelVersion, control: Control, *, reason: str) -> Acc
         parent=version.id,
         actor=actor(),
         zone=version.zone,
-        revision=version.revision,
+        revision=revision(Path.cwd()),
         reason=reason,
     )
     control.add(acceptance)
@@ -61,21 +66,22 @@ def accept_model(version: ModelVersion, control: Control, *, reason: str) -> Acc
 def package_model(
     version: ModelVersion, layout: Layout, control: Control, objects: Objects, *, run: str | None = None
 ) -> BentoBuild:
-    """Builds the bento of a model version; packaging the same version again returns the record that exists.
+    """Builds the bento of a model version; packaging it again returns the record that exists, and its bento if it was removed.
 
     Raises:
         WaitsForPerson: nobody won, or a person has not accepted the winner yet; the message says how.
         PackagingFailed: no safe format reproduces the model's predictions.
     """
     parent = _released_by(version, control)
+    from workbench.serving.bento import is_stored  # loads BentoML, only when packaging
+    from workbench.serving.packaging import package
+
     built = [record for record in control.all(kind="bento", parent=parent.id) if isinstance(record, BentoBuild)]
-    if built:
+    if built and is_stored(built[-1].tag):
         return built[-1]
     candidate, prepared = ancestor(version, Candidate, control), ancestor(version, PreparedData, control)
     project = read_project(layout.project_file)
     contract = msgspec.json.decode(objects.path(prepared.saved["contract"].digest).read_bytes(), type=Contract)
-    from workbench.serving.packaging import package
-
     with tempfile.TemporaryDirectory(prefix="wb-") as folder:
         made = package(
             model_path=objects.path(candidate.saved["model"].digest),
@@ -88,6 +94,8 @@ def package_model(
             labels=_labels(version, candidate, control),
             build_folder=Path(folder),
         )
+    if built and built[-1].digest == made.digest:
+        return built[-1]
     build = BentoBuild(
         id=new_id("bento"),
         parent=parent.id,

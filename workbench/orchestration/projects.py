@@ -13,9 +13,10 @@ from workbench.errors import BadInput, NotFound
 from workbench.orchestration.launch import launch
 from workbench.orchestration.parameters import parse_texts
 from workbench.orchestration.progress import Event
+from workbench.orchestration.watching import find_window
 from workbench.project import Project, read_project
 from workbench.records import ModelVersion
-from workbench.settings import Layout, actor, revision, templates
+from workbench.settings import PROJECT_FILE, Layout, actor, revision, templates
 from workbench.store import Control, Objects, open_control
 
 __all__ = ["Made", "find_model", "init_example", "init_project", "run_experiment", "run_watch"]
@@ -50,7 +51,7 @@ def init_project(
     """
     from workbench.data.project_writing import write_project
 
-    source = os.path.relpath(data.absolute(), folder.absolute())
+    source = os.path.relpath(data.resolve(), _placed(folder))
 
     def fill(draft: Path) -> tuple[str, ...]:
         return write_project(
@@ -90,6 +91,11 @@ def init_example(folder: Path, name: str) -> Made:
     return _make(folder, fill)
 
 
+def _placed(folder: Path) -> Path:
+    """The folder without links on the way to it: a relative path out of a linked folder would lead elsewhere."""
+    return folder.absolute().parent.resolve() / folder.absolute().name
+
+
 def _slug(folder: Path) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")[:63]
     if not slug:
@@ -99,24 +105,33 @@ def _slug(folder: Path) -> str:
 
 def _make(folder: Path, fill: Callable[[Path], tuple[str, ...]]) -> Made:
     """Builds beside `folder` and renames at the end, so that a crash never leaves half a project."""
+    given, folder = folder, _placed(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} exists already", hint="Choose another name, or change into it and go on there.")
-    draft = folder.absolute().with_name(f".{folder.absolute().name}.making")
+    draft = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
     try:
+        draft.mkdir(parents=True)
         notes = fill(draft)
         for name in ("notebooks", "flows"):
             shutil.copytree(templates(name), draft / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         (draft / ".gitignore").write_text(IGNORED)
         dataset = _register(Layout(root=draft))
-        if folder.is_dir():
-            folder.rmdir()
-        draft.rename(folder)
-    except BaseException:
+        _put_in_place(draft, folder)
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be made: {error.strerror}", hint="Choose a folder you may write to.") from error
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        raise
-    return Made(folder=folder, dataset=dataset, notes=notes)
+    return Made(folder=given, dataset=dataset, notes=notes)
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    """One rename; into a folder that a person stands in already, piece by piece, with the project file as the last."""
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    for piece in sorted(draft.iterdir(), key=lambda piece: piece.name == PROJECT_FILE):
+        piece.rename(folder / piece.name)
 
 
 def _register(layout: Layout) -> str:
@@ -139,10 +154,13 @@ def run_experiment(
     Raises:
         ProjectInvalid: workbench.toml does not validate.
         ParametersInvalid: before anything starts.
+        DataUnreadable: the dataset's source cannot be read.
         RunFailed: a step failed.
     """
-    _checked(layout)
-    return launch(layout, "experiment", parameters=parse_texts(layout, texts), workers=workers, on_event=on_event)
+    _require_runnable(read_project(layout.project_file), layout)
+    parameters = parse_texts(layout, "experiment", texts)
+    _register(layout)
+    return launch(layout, "experiment", parameters=parameters, workers=workers, on_event=on_event)
 
 
 def run_watch(
@@ -152,22 +170,31 @@ def run_watch(
 
     Raises:
         ProjectInvalid: workbench.toml does not validate.
-        RunFailed: nothing was served yet, or a step failed.
+        NotFound: nothing was served in that time.
+        BadInput: the window is too small to judge, or `since` is no time.
+        RunFailed: a step failed.
     """
-    _checked(layout)
+    control = open_control(layout)
+    try:
+        find_window(layout, control, rows=rows, since=since)
+    finally:
+        control.close()
     options = [f"--rows={rows or 0}", f"--since={since or ''}"]
     return launch(layout, "watch", parameters={}, options=options, on_event=on_event)
 
 
-def _checked(layout: Layout) -> Project:
-    project = read_project(layout.project_file)
+def _require_runnable(project: Project, layout: Layout) -> None:
+    """Says before anything starts what would fail after minutes."""
+    from workbench.training.metrics import metric  # loads scipy
+
     for name in project.training.candidates:
         if not (layout.notebooks / f"{name}.ipynb").is_file():
             raise NotFound(
                 f"workbench.toml lists the candidate {name!r}, but {layout.notebooks / name}.ipynb does not exist",
                 hint="Mend training.candidates, or put the notebook there.",
             )
-    return project
+    if project.training.metric is not None:
+        metric(project.training.metric, project.dataset.task)
 
 
 def find_model(model: str | None, control: Control) -> ModelVersion:

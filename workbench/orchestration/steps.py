@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from workbench.errors import WorkbenchError
 from workbench.orchestration.packaging import package_model
 from workbench.orchestration.progress import Progress
 from workbench.orchestration.watching import collect_window, write_page
-from workbench.project import Project
+from workbench.project import parse_project
 from workbench.records import ModelVersion, Saved
-from workbench.settings import Layout, actor, find_project
+from workbench.settings import PROJECT_FILE, Layout, actor, find_project
 from workbench.store import Control, Objects, open_control
 
 __all__ = ["finish", "open_window", "package", "project_config", "publish_report"]
@@ -43,7 +42,10 @@ class _Place:
 
 def project_config(text: str) -> dict[str, Any]:
     """Parses workbench.toml for Metaflow's `Config`, validated and with its defaults."""
-    return Project.model_validate(tomllib.loads(text)).model_dump(mode="json")
+    try:
+        return parse_project(text, Path(PROJECT_FILE)).model_dump(mode="json")
+    except WorkbenchError as error:
+        raise StepFailed(str(error)) from error  # type: ignore[no-untyped-call]
 
 
 def package(model: str) -> str | None:
@@ -80,7 +82,7 @@ def _place() -> Iterator[_Place]:
     run = f"{flow}-{current.run_id}"
     control = open_control(layout)
     try:
-        control.start_run(run=run, flow=flow, actor=actor(), process=os.getppid())
+        control.start_run(run=run, flow=flow, actor=actor(), process=os.getppid(), again=bool(current.retry_count))
         yield _Place(run, layout, control, Objects(layout.objects))
     finally:
         control.close()
@@ -94,7 +96,7 @@ def _step(name: str) -> Iterator[_Place]:
             progress.began()
             yield place
             progress.ended("")
-        except WorkbenchError as error:
+        except Exception as error:
             progress.failed(str(error))
-            place.control.end_run(place.run, actor=actor(), failure=f"{name}: {error.message}")
+            place.control.end_run(place.run, actor=actor(), failure=f"{name}: {error}")
             raise StepFailed(str(error)) from error  # type: ignore[no-untyped-call]

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.errors import NotFound
+from workbench.errors import NotFound, did_you_mean
 from workbench.monitoring.windows import find_request, read_predictions
 from workbench.orchestration.describing import describe
 from workbench.orchestration.watching import answering_bento
 from workbench.records import Deployment, Record
 from workbench.settings import Layout
-from workbench.store import Control
+from workbench.store import Control, Run
 
 __all__ = ["Link", "trace"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One line of a trace: a record (or a prediction) and how deep it stands below the dataset version."""
+    """One line of a trace: a record, a prediction or a run without records, and how deep it stands below the dataset version."""
 
     kind: str
     id: str
@@ -34,6 +33,8 @@ class Link:
 def trace(wanted: str, layout: Layout, control: Control) -> tuple[Link, ...]:
     """Everything that a record, run or served request came from and led to, dataset version first.
 
+    The links are a tree, depth first: each stands below the nearest link before it that is one less deep.
+
     Args:
         wanted: a record's id, a run's id, or the request id of a served prediction.
         layout: the project, whose prediction logs are searched.
@@ -42,102 +43,114 @@ def trace(wanted: str, layout: Layout, control: Control) -> tuple[Link, ...]:
     Raises:
         NotFound: nothing has this id; the message names the closest record.
     """
-    by_parent = _by_parent(control.all())
-    record = control.find(wanted)
-    if record is not None:
-        return _around(record, layout, control, by_parent)
-    of_run = control.all(run=wanted)
-    if of_run:
-        inside = {link.id: link for item in of_run for link in _around(item, layout, control, by_parent)}
-        return tuple(sorted(inside.values(), key=lambda link: (link.depth, link.at)))
+    records = {record.id: record for record in control.all()}
+    asked = {record.id for record in records.values() if wanted in (record.id, record.run)}
+    if asked:
+        return _around(asked, records, layout)
+    run = control.find_run(wanted)
+    if run is not None:
+        return (_of_run(run),)
     prediction = find_request(layout.predictions, wanted) if layout.predictions.is_dir() else None
     if prediction is None:
-        raise _unknown(wanted, control)
-    return _of_prediction(prediction, layout, control)
+        raise NotFound(f"no record, run or served request {wanted!r}", hint=did_you_mean(wanted, records))
+    return _of_prediction(prediction, records, layout, control)
 
 
-def _unknown(wanted: str, control: Control) -> NotFound:
-    try:
-        control.get(wanted)
-    except NotFound as error:
-        return NotFound(f"no record, run or served request {wanted!r}", hint=error.hint)
-    raise AssertionError(wanted)
+def _around(asked: Collection[str], records: Mapping[str, Record], layout: Layout) -> tuple[Link, ...]:
+    """The records asked for, all that they came from, and all that they led to."""
+    children = _children(records.values())
+    below = {found for record in asked for found in _below(record, children)}
+    above = {found.id for record in asked for found in _up(records[record], records)}
+    logs = {record: log for record in below if (log := _prediction_log(records[record], layout)) is not None}
+    return _tree([records[record] for record in records if record in above | below], asked, logs)
 
 
-def _of_prediction(prediction: Mapping[str, Any], layout: Layout, control: Control) -> tuple[Link, ...]:
-    bento = answering_bento(control, str(prediction["digest"]))
-    deployments = [
-        record
-        for record in control.all(kind="deployment", parent=bento.id)
-        if isinstance(record, Deployment) and find_request(layout.root / record.predictions, str(prediction["request_id"]))
-    ]
-    source: Record = deployments[-1] if deployments else bento
-    chain = _up(source, control)
-    answer = prediction["probabilities"] or prediction["prediction"]
-    leaf = Link(
-        kind="prediction",
-        id=str(prediction["request_id"]),
-        parent=source.id,
-        at=str(prediction["time"]),
-        depth=len(chain),
-        asked=True,
-        summary=f"row {prediction['row']} answered {prediction['prediction']} ({answer})",
-    )
-    return (*(_link(record, depth, asked=False) for depth, record in enumerate(chain)), leaf)
+def _tree(shown: Iterable[Record], asked: Collection[str], leaves: Mapping[str, Link]) -> tuple[Link, ...]:
+    """Records that include every parent of theirs, depth first; of one parent, in the order they were added."""
+    children = _children(shown)
 
-
-def _around(record: Record, layout: Layout, control: Control, by_parent: Mapping[str, list[Record]]) -> tuple[Link, ...]:
-    chain = _up(record, control)
-    links = [_link(item, depth, asked=item.id == record.id) for depth, item in enumerate(chain)]
-    links += _down(record, len(chain), layout, by_parent)
-    return tuple(links)
-
-
-def _up(record: Record, control: Control) -> list[Record]:
-    chain = [record]
-    while chain[0].parent is not None:
-        chain.insert(0, control.get(chain[0].parent))
-    return chain
-
-
-def _down(record: Record, depth: int, layout: Layout, by_parent: Mapping[str, list[Record]]) -> list[Link]:
-    links: list[Link] = []
-    for child in by_parent.get(record.id, ()):
-        links.append(_link(child, depth, asked=False))
-        links += _down(child, depth + 1, layout, by_parent)
-    if isinstance(record, Deployment):
-        links += _prediction_log(record, depth, layout)
-    return links
-
-
-def _prediction_log(deployment: Deployment, depth: int, layout: Layout) -> list[Link]:
-    try:
-        frame = read_predictions(layout.root / deployment.predictions)
-    except NotFound:
-        return []
-    first, last = frame.item(0, "time"), frame.item(-1, "time")
-    return [
-        Link(
-            kind="predictions",
-            id=str(Path(deployment.predictions)),
-            parent=deployment.id,
-            at=last.isoformat(),
+    def walk(record: Record, depth: int) -> Iterator[Link]:
+        yield Link(
+            kind=record.kind,
+            id=record.id,
+            parent=record.parent,
+            at=record.at,
             depth=depth,
-            asked=False,
-            summary=f"{frame.height:,} predictions from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
+            asked=record.id in asked,
+            summary=describe(record),
         )
-    ]
+        for child in children.get(record.id, ()):
+            yield from walk(child, depth + 1)
+        if record.id in leaves:
+            yield replace(leaves[record.id], depth=depth + 1)
+
+    return tuple(link for root in children[None] for link in walk(root, 0))
 
 
-def _by_parent(records: Iterable[Record]) -> dict[str, list[Record]]:
-    children: dict[str, list[Record]] = {}
+def _children(records: Iterable[Record]) -> dict[str | None, list[Record]]:
+    children: dict[str | None, list[Record]] = {}
     for record in records:
-        if record.parent is not None:
-            children.setdefault(record.parent, []).append(record)
+        children.setdefault(record.parent, []).append(record)
     return children
 
 
-def _link(record: Record, depth: int, *, asked: bool) -> Link:
+def _below(record: str, children: Mapping[str | None, list[Record]]) -> Iterator[str]:
+    yield record
+    for child in children.get(record, ()):
+        yield from _below(child.id, children)
+
+
+def _up(record: Record, records: Mapping[str, Record]) -> list[Record]:
+    chain = [record]
+    while chain[0].parent is not None:
+        chain.insert(0, records[chain[0].parent])
+    return chain
+
+
+def _of_run(run: Run) -> Link:
+    """A run that ended, or still is, before its first record."""
+    summary = f"{run.state}: {run.reason}" if run.reason else run.state
+    return Link(kind="run", id=run.id, parent=None, at=run.started, depth=0, asked=True, summary=summary)
+
+
+def _of_prediction(
+    prediction: Mapping[str, Any], records: Mapping[str, Record], layout: Layout, control: Control
+) -> tuple[Link, ...]:
+    request = str(prediction["request_id"])
+    source: Record = answering_bento(control, str(prediction["digest"]))
+    of_bento = [item for item in records.values() if isinstance(item, Deployment) and item.parent == source.id]
+    for deployment in reversed(of_bento):  # whoever asks may use an id again: the newest answer is the one that was found
+        if find_request(layout.root / deployment.predictions, request):
+            source = deployment
+            break
+    answer = prediction["probabilities"] or prediction["prediction"]
+    leaf = Link(
+        kind="prediction",
+        id=request,
+        parent=source.id,
+        at=str(prediction["time"]),
+        depth=0,
+        asked=True,
+        summary=f"row {prediction['row']} answered {prediction['prediction']} ({answer})",
+    )
+    return _tree(_up(source, records), (), {source.id: leaf})
+
+
+def _prediction_log(record: Record, layout: Layout) -> Link | None:
+    """What a deployment answered, as one line; None for other records, and where nothing was asked."""
+    if not isinstance(record, Deployment):
+        return None
+    try:
+        frame = read_predictions(layout.root / record.predictions)
+    except NotFound:
+        return None
+    first, last = frame.item(0, "time"), frame.item(-1, "time")
     return Link(
-        kind=record.kind, id=record.id, parent=record.parent, at=record.at, depth=depth, asked=asked, summary=describe(record)
+        kind="predictions",
+        id=record.predictions,
+        parent=record.id,
+        at=last.isoformat(),
+        depth=0,
+        asked=False,
+        summary=f"{frame.height:,} predictions from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
     )

@@ -17,7 +17,7 @@ from workbench.records import BentoBuild, Candidate, Deployment, MonitoringRepor
 from workbench.settings import Layout
 from workbench.store import Control, Objects
 
-__all__ = ["answering_bento", "collect_window", "write_page"]
+__all__ = ["answering_bento", "collect_window", "find_window", "write_page"]
 
 
 def collect_window(
@@ -33,6 +33,16 @@ def collect_window(
         NotFound: nothing was served yet, or nothing in the time asked for.
         BadInput: the window holds fewer predictions than the project judges.
     """
+    deployment, window = find_window(layout, control, rows=rows, since=since)
+    prepared, candidate = ancestor(deployment, PreparedData, control), ancestor(deployment, Candidate, control)
+    contract = msgspec.json.decode(objects.path(prepared.saved["contract"].digest).read_bytes(), type=Contract)
+    upstream = {name: prepared.saved[name] for name in ("training", "holdout", "contract")}
+    upstream["holdout_predictions"] = candidate.saved["holdout_predictions"]
+    return deployment.id, {**upstream, **_stored(window, contract, objects)}
+
+
+def find_window(layout: Layout, control: Control, *, rows: int | None, since: str | None) -> tuple[Deployment, Window]:
+    """The window of the deployment that answered last; raises as `collect_window`, whatever asks first."""
     deployment = _answering(layout, control)
     window = latest_window(layout.root / deployment.predictions, rows=rows, since=since)
     needed = read_project(layout.project_file).monitoring.minimum_rows
@@ -41,11 +51,7 @@ def collect_window(
             f"a window of {window.rows} predictions is too small to judge, expected at least {needed}",
             hint="Watch a longer window, or lower monitoring.minimum_rows in workbench.toml.",
         )
-    prepared, candidate = ancestor(deployment, PreparedData, control), ancestor(deployment, Candidate, control)
-    contract = msgspec.json.decode(objects.path(prepared.saved["contract"].digest).read_bytes(), type=Contract)
-    upstream = {name: prepared.saved[name] for name in ("training", "holdout", "contract")}
-    upstream["holdout_predictions"] = candidate.saved["holdout_predictions"]
-    return deployment.id, {**upstream, **_stored(window, contract, objects)}
+    return deployment, window
 
 
 def _answering(layout: Layout, control: Control) -> Deployment:
@@ -59,7 +65,8 @@ def _answering(layout: Layout, control: Control) -> Deployment:
 def _stored(window: Window, contract: Contract, objects: Objects) -> dict[str, Saved]:
     observed = window.observed(contract)
     frame = objects.write(lambda path: observed.write_parquet(path, compression="zstd"))
-    facts = {"first": window.first, "last": window.last, "rows": window.rows, "models": window.models}
+    span = {"first": window.first, "last": window.last}
+    facts = {**span, "rows": window.rows, "unreadable": window.unreadable, "models": window.models}
     written = objects.write_bytes(msgspec.json.encode(facts))
     return {
         "window": Saved(name="window", format="polars.parquet", digest=frame[0], size=frame[1]),

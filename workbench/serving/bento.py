@@ -23,7 +23,7 @@ from workbench.errors import ComponentMissing, PackagingFailed, bounded
 from workbench.serving.scorer.manifest import MANIFEST, Manifest
 from workbench.settings import TELEMETRY_OFF, templates
 
-__all__ = ["build_bento", "open_bentoml", "pinned"]
+__all__ = ["build_bento", "is_stored", "open_bentoml", "pinned"]
 
 REQUIREMENTS = {
     "onnx": ("bentoml", "numpy", "onnxruntime", "pydantic"),
@@ -45,6 +45,16 @@ def open_bentoml() -> ModuleType:
         import bentoml.exceptions
         import bentoml.models
     return bentoml
+
+
+def is_stored(tag: str) -> bool:
+    """Whether BentoML's store holds a bento with this tag: it is outside the project, and people may clean it."""
+    bentoml = open_bentoml()
+    try:
+        bentoml.bentos.get(tag)
+    except bentoml.exceptions.BentoMLException:
+        return False
+    return True
 
 
 def build_bento(manifest: Manifest, *, model_tag: str, model_file: Path, folder: Path) -> None:

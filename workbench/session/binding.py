@@ -100,13 +100,14 @@ class ProjectBinding:
         try:
             if name == "dataset":
                 return _dataset_saved(_registered(self.layout, control, objects))
-            finished, records = _latest_run(control)
+            finished, records = _latest_run("experiment", control)
+            watched = _latest_run("watch", control)[1]
             if name == "candidates" and records:
                 return entries_of(records)
         finally:
             control.close()
         stored: dict[str, Saved] = {}
-        for record in _path_of(records, of):
+        for record in [*watched, *_path_of(records, of)]:
             stored |= getattr(record, "saved", {})
         drafts = self._drafts() if of is None else {}
         stored |= {key: draft.saved for key, draft in drafts.items() if key not in stored or draft.at > finished}
@@ -114,7 +115,7 @@ class ProjectBinding:
             known = did_you_mean(name, [*stored, "project", "dataset"])
             raise NotFound(
                 f"nothing has saved {name!r} yet",
-                hint=f"{known} Run the notebooks before this one, or all of them at once: workbench run",
+                hint=f"{known} Run the notebooks before this one, or all: workbench run. For a window: workbench watch",
             )
         return stored[name]
 
@@ -162,9 +163,19 @@ def _dataset_saved(version: DatasetVersion) -> Saved:
     return Saved(name="dataset", format="polars.parquet", digest=version.digest, size=0)
 
 
-def _latest_run(control: Control) -> tuple[str, list[Record]]:
-    run = next((run for run in control.runs(flow="experiment") if run.state == "succeeded"), None)
-    return ("", []) if run is None else (run.finished or "", control.all(run=run.id))
+def _latest_run(flow: str, control: Control) -> tuple[str, list[Record]]:
+    """When the latest successful run of a flow ended, and its records with all they came from (a resumed run adds few)."""
+    run = next((run for run in control.runs(flow=flow) if run.state == "succeeded"), None)
+    if run is None:
+        return "", []
+    found: dict[str, Record] = {}
+    waiting: list[Record] = control.all(run=run.id)
+    while waiting:
+        record = waiting.pop()
+        if record.id not in found:
+            found[record.id] = record
+            waiting += [control.get(record.parent)] if record.parent else []
+    return run.finished or "", sorted(found.values(), key=lambda record: record.at)
 
 
 def _path_of(records: Sequence[Record], of: str | None) -> list[Record]:

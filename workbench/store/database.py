@@ -7,31 +7,36 @@ Every write is one immediate transaction that holds the change and its audit row
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 import psutil
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, make_url, or_, select, text, update
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Connection, Table, and_, func, insert, inspect, or_, select, text, update
 
 from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.records import KINDS, Record, body_of, now
 from workbench.settings import Layout
 from workbench.store import tables
+from workbench.store.engine import engine_of, told
 
 __all__ = ["Control", "Run", "open_control"]
 
-BUSY_SECONDS = 30
 CLOCK_SLACK = 2.0
+ADOPTIVE_PARENT = 1
+"""The process that a step's parent becomes when its launcher was killed: it lives for ever, and says nothing of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution of a flow. `state` is running, succeeded, failed, or interrupted when its process is gone."""
+    """One execution of a flow. `state` is running, succeeded, failed, or interrupted when its process is gone.
+
+    Only the host that runs it can tell that the process is gone; elsewhere the run is shown as running.
+    """
 
     id: str
     flow: str
@@ -42,11 +47,21 @@ class Run:
     reason: str | None
 
 
+def _started(process: int) -> str:
+    """When a process started, as noted with its run; one that is gone by now never matches."""
+    try:
+        return f"{psutil.Process(process).create_time():.2f}"
+    except psutil.Error:
+        return "0.00"
+
+
 def _alive(process: int, process_started: str) -> bool:
     """Whether the process lives and is the one that was noted: numbers are used again.
 
     Linux counts starting times from a boot time that moves a little whenever the clock is set.
     """
+    if process == ADOPTIVE_PARENT:
+        return False
     try:
         found = psutil.Process(process)
         moved: float = abs(found.create_time() - float(process_started))
@@ -55,61 +70,57 @@ def _alive(process: int, process_started: str) -> bool:
         return False
 
 
-def _engine(url: str) -> Engine:
-    location = make_url(url)
-    if location.get_backend_name() != "sqlite":
-        return create_engine(location, pool_pre_ping=True)
-    if location.database:
-        Path(location.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(location, connect_args={"timeout": BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # SQLAlchemy's own BEGIN below decides the kind of transaction
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get("workbench_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-    return engine
-
-
 class Control:
     """Reads and writes the control database of one project or team."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+        self._engine = engine_of(url)
         try:
-            with self._writing() as connection:
-                tables.metadata.create_all(connection)
+            if not self._made():  # who only reads waits for no writer
+                with self._writing() as connection:
+                    tables.metadata.create_all(connection)
         except BaseException:
             self.close()
             raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes every connection."""
         self._engine.dispose()
 
+    def _made(self) -> bool:
+        """Whether every table is there, with every column."""
+        ours = tables.metadata.tables
+        with self._reading() as connection:
+            found = inspect(connection).get_multi_columns(filter_names=list(ours))
+        there = {name: {column["name"] for column in columns} for (_, name), columns in found.items()}
+        for name, columns in there.items():
+            if absent := sorted(set(ours[name].columns.keys()) - columns):
+                raise BadInput(
+                    f"the control database is not of this version of the workbench: {name} has no column {', '.join(absent)}",
+                    hint="Use the version that made it, or make the project anew: workbench init",
+                )
+        return there.keys() == ours.keys()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with told("read"), self._engine.connect() as connection:
+            yield connection
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A transaction that no other writer overlaps, on either database: what it reads stays true until it commits."""
-        try:
-            with self._engine.connect() as connection:
-                writer = connection.execution_options(workbench_write=True)
-                with writer.begin():
-                    if writer.dialect.name == "postgresql":
-                        writer.execute(text("SELECT pg_advisory_xact_lock(20091)"))
-                    yield writer
-        except DatabaseError as error:
-            if type(error) not in (DatabaseError, OperationalError):  # a rule of the tables, which the caller has to keep
-                raise
-            raise BadInput(
-                f"the control database cannot be written: {error.orig}",
-                hint="Check WORKBENCH_DATABASE_URL, the file's permissions and the free disk space.",
-            ) from error
+        with told("written"), self._engine.connect() as connection:
+            writer = connection.execution_options(workbench_write=True)
+            with writer.begin():
+                if writer.dialect.name == "postgresql":
+                    writer.execute(text("SELECT pg_advisory_xact_lock(20091)"))
+                yield writer
 
     @contextmanager
     def write(self, *, actor: str, action: str, subject: str) -> Iterator[Connection]:
@@ -141,7 +152,7 @@ class Control:
 
     def find(self, record_id: str) -> Record | None:
         """The record with this id, or None."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(select(tables.records).where(tables.records.c.id == record_id)).first()
         return None if row is None else _record(row._mapping)
 
@@ -153,7 +164,7 @@ class Control:
         """
         found = self.find(record_id)
         if found is None:
-            with self._engine.connect() as connection:
+            with self._reading() as connection:
                 known = connection.execute(select(tables.records.c.id)).scalars().all()
             raise NotFound(f"no record {record_id!r}", hint=did_you_mean(record_id, known))
         return found
@@ -164,25 +175,30 @@ class Control:
         for column, value in ((tables.records.c.kind, kind), (tables.records.c.run, run), (tables.records.c.parent, parent)):
             if value is not None:
                 query = query.where(column == value)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_record(row._mapping) for row in connection.execute(query)]
 
-    def start_run(self, *, run: str, flow: str, actor: str, process: int) -> None:
-        """Opens a run that belongs to a live process.
+    def start_run(self, *, run: str, flow: str, actor: str, process: int, again: bool = False) -> None:
+        """Opens a run that belongs to a process of this host.
 
-        Each step of the run says so, which changes nothing while it is open; a step that is tried again opens it again.
+        Each step of the run says so, which changes nothing while it is open, and nothing after its end either: steps that
+        run in parallel outlive the failure of another. Only a step that is tried `again` opens a failed run again.
         """
-        started = f"{psutil.Process(process).create_time():.2f}"
-        opened = {"state": "running", "finished": None, "process": process, "process_started": started, "reason": None}
+        started, host = _started(process), socket.gethostname()
+        place = {"host": host, "process": process, "process_started": started}
+        opened = {"state": "running", "finished": None, "reason": None, **place}
         with self.write(actor=actor, action="start run", subject=run) as connection:
-            if _has(connection, tables.runs, run):
-                columns = tables.runs.c
-                differs = or_(columns.state != "running", columns.process != process, columns.process_started != started)
-                if connection.execute(update(tables.runs).where(columns.id == run, differs).values(opened)).rowcount == 0:
-                    raise _Unchanged
-            else:
+            if not _has(connection, tables.runs, run):
                 row = {"id": run, "flow": flow, "actor": actor, "started": now(), **opened}
                 connection.execute(insert(tables.runs).values(row))
+                return
+            columns = tables.runs.c
+            moved = or_(columns.host != host, columns.process != process, columns.process_started != started)
+            openable = and_(columns.state == "running", moved)
+            if again:
+                openable = or_(openable, columns.state == "failed")
+            if connection.execute(update(tables.runs).where(columns.id == run, openable).values(opened)).rowcount == 0:
+                raise _Unchanged
 
     def end_run(self, run: str, *, actor: str, failure: str | None = None) -> None:
         """Closes a run as succeeded, or as failed with the reason; of several failures in parallel the first is kept.
@@ -205,12 +221,18 @@ class Control:
         query = select(tables.runs).order_by(tables.runs.c.started.desc()).limit(limit)
         if flow is not None:
             query = query.where(tables.runs.c.flow == flow)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_run(row._mapping) for row in connection.execute(query)]
+
+    def find_run(self, run: str) -> Run | None:
+        """The run with this id, or None."""
+        with self._reading() as connection:
+            row = connection.execute(select(tables.runs).where(tables.runs.c.id == run)).first()
+        return None if row is None else _run(row._mapping)
 
     def audit_size(self) -> int:
         """How many audited changes there are."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(select(func.count()).select_from(tables.audit)).scalar_one()
 
 
@@ -229,7 +251,8 @@ def _record(row: Any) -> Record:
 
 def _run(row: Any) -> Run:
     shown = {name: row[name] for name in ("id", "flow", "state", "actor", "started", "finished", "reason")}
-    if row["state"] == "running" and not _alive(row["process"], row["process_started"]):
+    here = row["host"] == socket.gethostname()
+    if here and row["state"] == "running" and not _alive(row["process"], row["process_started"]):
         shown |= {"state": "interrupted", "reason": "its process ended without saying how"}
     return Run(**shown)
 

@@ -76,7 +76,7 @@ class Objects:
             if not target.exists():
                 target.parent.mkdir(exist_ok=True)
                 _sync_folder(self.root)
-                temporary.chmod(0o444)
+                temporary.chmod(0o400)
                 _publish(temporary, target)
             return digest, size
 

@@ -46,6 +46,7 @@ runs = Table(
     Column("actor", Text, nullable=False),
     Column("started", Text, nullable=False),
     Column("finished", Text),
+    Column("host", Text, nullable=False),
     Column("process", Integer, nullable=False),
     Column("process_started", Text, nullable=False),
     Column("reason", Text),

@@ -11,10 +11,10 @@ id of its record as `self.record`, and the executed notebook as `self.executed_n
 
 from __future__ import annotations
 
-import getpass
+import logging
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from metaflow import StepMutator, UserStepDecorator
@@ -25,10 +25,15 @@ from workbench.settings import TELEMETRY_OFF, find_project
 
 __all__ = ["notebook"]
 
+logger = logging.getLogger(__name__)
+
+OWN_NAMES = frozenset({"record", "saved", "executed_notebook", "input", "index"})
+"""Attributes of a step that are no values of the notebook."""
+
 CARD = {"type": "workbench_notebook", "id": "notebook"}
 
 os.environ.update(TELEMETRY_OFF)
-if getpass.getuser() == "root":
+if os.geteuid() == 0:
     os.environ.setdefault("METAFLOW_USER", "workbench")  # Metaflow refuses the name root
 
 
@@ -67,30 +72,34 @@ class notebook(StepMutator, UserStepDecorator):
         """Runs the notebook; a failure is raised after its evidence was stored, and fails the step."""
         from metaflow import current
 
-        from workbench.orchestration.hops import Hop, run_hop
+        from workbench.orchestration.hops import Branch, Hop, run_hop
 
-        joined = None if inputs is None else [branch.record for branch in inputs]
-        upstream = flow if inputs is None else next(iter(inputs))
         name = flow.input if self.from_item else self.path
+        word = current.flow_name.removesuffix("Flow").lower()
+        upstream = [flow] if inputs is None else list(inputs)
         hop = Hop(
             name=self.hop or step_name,
             notebook=name if name.endswith(".ipynb") else f"{name}.ipynb",
-            run=f"{current.flow_name.removesuffix('Flow').lower()}-{current.run_id}",
-            task=f"{step_name}-{current.task_id}-{current.retry_count}",
-            parent=getattr(upstream, "record", None),
-            joined=joined,
-            saved=getattr(upstream, "saved", {}),
+            flow=word,
+            run=f"{word}-{current.run_id}",
+            task=f"{step_name}-{current.task_id}",
+            attempt=current.retry_count,
+            branches=tuple(Branch(record=getattr(each, "record", None), saved=getattr(each, "saved", {})) for each in upstream),
+            joins=inputs is not None,
+            taken=frozenset(dir(type(flow))) | OWN_NAMES,
             parameters=dict(flow.parameters),
         )
         executed = hop.folder / hop.notebook
         try:
             result = run_hop(hop)
         except WorkbenchError as error:
-            flow.executed_notebook = executed.read_text() if executed.exists() else None
+            flow.executed_notebook = executed.read_text(encoding="utf-8") if executed.exists() else None
             _keep_card(flow, current.pathspec)
             raise NotebookStepFailed(str(error)) from error
-        flow.executed_notebook = executed.read_text()
-        _attach(flow, result.record, {**hop.saved, **result.saved}, result.values)
+        flow.executed_notebook = executed.read_text(encoding="utf-8")
+        flow.record, flow.saved = result.record, dict(result.saved)
+        for saved_name, value in result.values.items():
+            setattr(flow, saved_name, value)
 
 
 def _keep_card(flow: Any, task: str) -> None:
@@ -102,18 +111,12 @@ def _keep_card(flow: Any, task: str) -> None:
 
     from workbench.execution.rendering import notebook_page
 
-    page = notebook_page(flow.executed_notebook)
     storage = type(flow._datastore.parent_datastore._storage_impl)
     root = CardDatastore.get_storage_root(storage.TYPE)
     cards = FlowDataStore(flow.name, None, storage_impl=storage, ds_root=root)
     store = CardDatastore(cards, pathspec=task)
-    store.save_card(uuid.uuid4().hex, CARD["type"], page, card_id=CARD["id"], overwrite=True)
-
-
-def _attach(flow: Any, record: str, saved: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    taken = sorted(name for name in values if hasattr(type(flow), name))
-    if taken:
-        raise NotebookStepFailed(f"the notebook saved {', '.join(taken)}, which the flow already uses as a name; rename it there")
-    flow.record, flow.saved = record, saved
-    for name, value in values.items():
-        setattr(flow, name, value)
+    try:
+        page = notebook_page(flow.executed_notebook)
+        store.save_card(uuid.uuid4().hex, CARD["type"], page, card_id=CARD["id"], overwrite=True)
+    except Exception:
+        logger.exception("the card of the failed notebook could not be kept; the executed notebook is in the run's folder")
