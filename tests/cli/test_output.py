@@ -16,8 +16,11 @@ import pytest
 from rich.console import Console
 
 from workbench.cli import progress
+from workbench.cli.journey import print_live
 from workbench.cli.output import console, print_done, print_next, print_table
+from workbench.orchestration.deployment import Live
 from workbench.orchestration.progress import Event
+from workbench.records import Deployment
 
 ODD = ["price [/kg]", "[bold]x", "a:smile:b", "\\[red]", "plain"]
 
@@ -39,6 +42,17 @@ def test_a_notebook_may_have_any_name(capsys: pytest.CaptureFixture[str]) -> Non
     drawn = io.StringIO()
     Console(file=drawn, emoji=False).print(shown._table())
     assert "a [/b] :car:.ipynb" in drawn.getvalue()
+
+
+def test_the_request_to_try_is_one_that_a_shell_can_send(capsys: pytest.CaptureFixture[str]) -> None:
+    example = '{"rows": [{"price [/kg]": 1.0, "who\'s": "a :car:"}]}'
+    common = {"actor": "ann", "zone": "local", "revision": "unversioned"}
+    record = Deployment(id="deployment-1", parent="bento-1", url="http://127.0.0.1:1", predictions="p", **common)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        print_live(Live(deployment=record, url=record.url, tag="d:1", example=example, process=process))
+    done, asking, _ = capsys.readouterr().out.splitlines()
+    assert done == "✓ d:1 answers at http://127.0.0.1:1  (deployment-1)"
+    assert shlex.split(asking.partition("try it: ")[2])[-2:] == ["-d", example]
 
 
 def test_a_project_with_odd_names_is_made_and_can_be_entered(tmp_path: Path, workbench) -> None:

@@ -179,6 +179,7 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve a bento until Ctrl-C, logging every prediction."""
+    from workbench.cli.journey import print_live
     from workbench.orchestration.deployment import deployed
     from workbench.settings import find_project
 
@@ -187,10 +188,7 @@ def serve(
             print_json({"deployment": live.deployment.id, "url": live.url, "tag": live.tag})
             sys.stdout.flush()
         else:
-            asking = f"curl -s {live.url}/predict -H 'Content-Type: application/json' -d {shlex.quote(live.example)}"
-            print_done(f"{live.tag} answers at {live.url}  ({live.deployment.id})")
-            console.print(f"      try it: {asking}", markup=False)
-            console.print("      Ctrl-C stops it")
+            print_live(live)
         live.wait()
 
 

@@ -10,13 +10,14 @@ from rich.markup import escape
 
 from workbench.cli.output import console, print_done, print_json, print_next, print_table
 from workbench.errors import NotFound
+from workbench.orchestration.deployment import Live
 from workbench.orchestration.describing import HOP_WORDS, describe, in_journey_order, seconds_of
 from workbench.orchestration.tracing import trace
 from workbench.records import BentoBuild, ModelVersion, MonitoringReport, Record
 from workbench.settings import Layout
 from workbench.store import open_control
 
-__all__ = ["print_journey", "print_models", "print_records", "print_report", "print_trace"]
+__all__ = ["print_journey", "print_live", "print_models", "print_records", "print_report", "print_trace"]
 
 
 def print_journey(layout: Layout, run: str, *, seconds: Mapping[str, float], as_json: bool) -> None:
@@ -65,6 +66,14 @@ def print_models(layout: Layout, *, as_json: bool) -> None:
             ("id", "state", "chosen by", "why", "at"),
             [(v.id, v.state, v.metric, v.reasons[0] if v.reasons else "", v.at[:19]) for v in versions],
         )
+
+
+def print_live(live: Live) -> None:
+    """A service that answers, and a request that a shell can send it as it stands."""
+    print_done(f"{live.tag} answers at {live.url}  ({live.deployment.id})")
+    asking = f"curl -s {live.url}/predict -H 'Content-Type: application/json' -d {shlex.quote(live.example)}"
+    console.print(f"      try it: {asking}", markup=False)
+    console.print("      Ctrl-C stops it")
 
 
 def print_report(layout: Layout, run: str, *, as_json: bool) -> None:
