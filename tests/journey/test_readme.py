@@ -130,7 +130,8 @@ def test_the_demo_walks_the_journey_and_leaves_nothing_running(tmp_path: Path) -
 
 
 def test_make_demo_and_make_test_are_what_the_readme_says(root: Path) -> None:
-    planned = subprocess.run(["make", "--no-print-directory", "-n", "demo"], cwd=root, capture_output=True, text=True, check=True).stdout
-    assert planned.rstrip().endswith("/workbench demo")
-    planned = subprocess.run(["make", "--no-print-directory", "-n", "test"], cwd=root, capture_output=True, text=True, check=True).stdout
-    assert planned.rstrip().endswith("/python -m pytest -n 2 --dist loadfile")
+    ends = {"demo": "/workbench demo", "test": "/python -m pytest -n 2 --dist loadfile"}
+    for target, end in ends.items():
+        make = ["make", "--no-print-directory", "-n", target]
+        planned = subprocess.run(make, cwd=root, capture_output=True, text=True, check=True).stdout
+        assert planned.rstrip().endswith(end)

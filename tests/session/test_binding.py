@@ -66,7 +66,7 @@ def test_the_data_set_is_there_from_the_start_and_recorded_once(layout):
     assert frame.shape == (40, 3)
     session.load("dataset")
     control = open_control(layout)
-    assert len(control.all(kind="dataset")) == control.audit_size() == 1
+    assert len(control.all(kind="dataset")) == 1
     control.close()
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.settings import Layout
     from workbench.store import Control, Objects
 
-__all__ = ["register", "rows_of"]
+__all__ = ["register"]
 
 
 def register(
@@ -47,15 +47,6 @@ def register(
     )
     control.add(version)
     return cast("DatasetVersion", control.get(version.id))
-
-
-def rows_of(version: DatasetVersion, objects: Objects) -> pl.DataFrame:
-    """The rows of a dataset version.
-
-    Raises:
-        NotFound: their object was removed from the store.
-    """
-    return pl.read_parquet(objects.path(version.digest), glob=False)
 
 
 def _types(frame: pl.DataFrame) -> dict[str, str]:

@@ -125,7 +125,7 @@ def _cancel(process: subprocess.Popen[bytes]) -> None:
 def _failure(layout: Layout, flow: str, run: str | None, log: Path) -> RunFailed:
     control = open_control(layout)
     try:
-        recorded = next((item for item in control.runs(flow=flow) if item.id == run), None)
+        recorded = control.find_run(run) if run is not None else None
     finally:
         control.close()
     tail = log.read_text(errors="replace").strip().splitlines()[-12:]

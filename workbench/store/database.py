@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import msgspec
 import psutil
-from sqlalchemy import Connection, Table, and_, func, insert, inspect, or_, select, text, update
+from sqlalchemy import Connection, Table, and_, insert, inspect, or_, select, text, update
 
 from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.records import KINDS, Record, body_of, now
@@ -230,11 +230,6 @@ class Control:
             row = connection.execute(select(tables.runs).where(tables.runs.c.id == run)).first()
         return None if row is None else _run(row._mapping)
 
-    def audit_size(self) -> int:
-        """How many audited changes there are."""
-        with self._reading() as connection:
-            return connection.execute(select(func.count()).select_from(tables.audit)).scalar_one()
-
 
 class _Unchanged(Exception):
     """Ends a transaction in which there turned out to be nothing to change."""
@@ -259,6 +254,5 @@ def _run(row: Any) -> Run:
 
 def open_control(layout: Layout) -> Control:
     """The control database of a project, created on first use with permissions for its owner only."""
-    if layout.database_url.startswith("sqlite"):
-        layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Control(layout.database_url)
