@@ -15,7 +15,7 @@ from workbench.orchestration.describing import HOP_WORDS, describe, in_journey_o
 from workbench.orchestration.tracing import trace
 from workbench.records import BentoBuild, ModelVersion, MonitoringReport, Record
 from workbench.settings import Layout
-from workbench.store import open_control
+from workbench.store import Control, open_control
 
 __all__ = ["print_journey", "print_live", "print_models", "print_records", "print_report", "print_trace"]
 
@@ -54,18 +54,34 @@ def _next(model: ModelVersion | None, packaged: bool) -> str:
 
 
 def print_models(layout: Layout, *, as_json: bool) -> None:
-    """Every model version, newest first."""
+    """Every model version, newest first, with how far it has come."""
     with open_control(layout) as control:
         versions = [record for record in reversed(control.all(kind="model")) if isinstance(record, ModelVersion)]
+        standing = {version.id: _standing(version, control) for version in versions}
     if as_json:
-        print_json(msgspec.to_builtins(versions))
+        print_json([{**msgspec.to_builtins(version), "standing": standing[version.id]} for version in versions])
     elif not versions:
         console.print("no model version yet. [cyan]next[/]  workbench run")
     else:
-        print_table(
-            ("id", "state", "chosen by", "why", "at"),
-            [(v.id, v.state, v.metric, v.reasons[0] if v.reasons else "", v.at[:19]) for v in versions],
-        )
+        rows = [(version.id, standing[version.id], *_best(version), version.at[:19]) for version in versions]
+        print_table(("id", "state", "candidate", "metric", "at"), rows)
+
+
+def _standing(version: ModelVersion, control: Control) -> str:
+    """How far a version has come: waiting for a person, accepted, packaged or served; or that nobody passed."""
+    accepted = control.all(kind="acceptance", parent=version.id)
+    parents = [version, *accepted]
+    bentos = [bento for parent in parents for bento in control.all(kind="bento", parent=parent.id)]
+    if any(control.all(kind="deployment", parent=bento.id) for bento in bentos):
+        return "served"
+    if bentos:
+        return "packaged"
+    return "accepted" if accepted else {"waiting": "waits for a person", "none": "nobody passed"}.get(version.state, "chosen")
+
+
+def _best(version: ModelVersion) -> tuple[str, str]:
+    best = next((row for row in version.ranking if row["candidate"] == version.candidate), None)
+    return ("–", version.metric) if best is None else (str(best["name"]), f"{version.metric} {best['value']:.4g}")
 
 
 def print_live(live: Live) -> None:

@@ -9,3 +9,5 @@ c.LabApp.extension_manager = "readonly"
 c.LabApp.news_url = ""
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.KernelManager.transport = "ipc"
+c.LanguageServerManager.autodetect = False
+c.Application.log_level = "WARN"  # the address is still printed

@@ -17,7 +17,10 @@ __all__ = ["console", "errors", "print_done", "print_error", "print_json", "prin
 WHOLE = ("id", "hop", "state", "started", "finished", "at", "time")
 """Columns whose cells are never broken over lines."""
 
-console = Console(stderr=False, highlight=False, soft_wrap=True, emoji=False)
+PIPED_WIDTH = 240
+"""Where no terminal sets a width, wide enough that no id is broken."""
+
+console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 

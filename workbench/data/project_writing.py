@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,11 @@ def write_project(  # noqa: PLR0913 - each is one key of the file
         "monitoring": _monitoring(),
     }
     _put_in_place(folder / PROJECT_FILE, _rendered(name, sections))
-    return found
+    wanted = favourable or found.favourable
+    if wanted is None:
+        return found
+    assumed = f"Fairness takes {wanted!r} as the outcome that people want; change fairness.favourable if it is not."
+    return replace(found, notes=(*found.notes, assumed))
 
 
 def _rendered(name: str, sections: Mapping[str, Table]) -> str:

@@ -15,7 +15,7 @@ from workbench.data.contract import MISSING, Contract
 from workbench.errors import NotFound, RunFailed, did_you_mean
 from workbench.orchestration.packaging import ancestor
 from workbench.project import read_project
-from workbench.records import BentoBuild, Deployment, PreparedData, new_id
+from workbench.records import BentoBuild, Deployment, ModelVersion, PreparedData, new_id
 from workbench.settings import Layout, actor, environment, revision
 from workbench.store import Control, Objects, open_control
 
@@ -91,7 +91,10 @@ def deployed(layout: Layout, *, tag: str | None = None, host: str | None = None,
 def _bento(tag: str | None, control: Control) -> BentoBuild:
     bentos = [record for record in control.all(kind="bento") if isinstance(record, BentoBuild)]
     if not bentos:
-        raise NotFound("no bento yet", hint="Make one: workbench run, or workbench package")
+        models = control.all(kind="model")
+        waits = bool(models) and isinstance(models[-1], ModelVersion) and models[-1].state == "waiting"
+        accept = f'workbench models accept {models[-1].id} --reason "…", then: workbench package' if waits else ""
+        raise NotFound("no bento yet", hint=f"Make one: {accept or 'workbench run, or workbench package'}")
     found = [bento for bento in bentos if tag in (None, bento.tag, bento.id)]
     if not found:
         raise NotFound(f"no bento {tag!r} in this project", hint=did_you_mean(str(tag), [bento.tag for bento in bentos]))

@@ -59,7 +59,7 @@ def describe(record: Record) -> str:  # noqa: PLR0911 - one case for each kind o
         case FairnessReview():
             return f"{record.verdict} on {record.metric}"
         case ModelVersion():
-            return {"chosen": "chosen", "waiting": "waits for a person", "none": "no candidate passed"}[record.state]
+            return {"chosen": "chosen", "waiting": "a person must accept it", "none": "no candidate passed"}[record.state]
         case Acceptance():
             return f"accepted by {record.actor}: {record.reason}"
         case BentoBuild():

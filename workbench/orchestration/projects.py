@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import BadInput, NotFound
+from workbench.errors import BadInput, DatasetUnusable, DataUnreadable, NotFound, did_you_mean
 from workbench.orchestration.launch import launch
 from workbench.orchestration.parameters import parse_texts
 from workbench.orchestration.progress import Event
@@ -51,6 +51,8 @@ def init_project(
     """
     from workbench.data.project_writing import write_project
 
+    if not data.exists():
+        raise DataUnreadable(f"{data} does not exist", hint="Check the path; it is read from the folder you are in.")
     source = os.path.relpath(data.resolve(), _placed(folder))
 
     def fill(draft: Path) -> tuple[str, ...]:
@@ -155,6 +157,7 @@ def run_experiment(
         ProjectInvalid: workbench.toml does not validate.
         ParametersInvalid: before anything starts.
         DataUnreadable: the dataset's source cannot be read.
+        DatasetUnusable: workbench.toml names columns or classes that the data does not have.
         RunFailed: a step failed.
     """
     _require_runnable(read_project(layout.project_file), layout)
@@ -185,6 +188,7 @@ def run_watch(
 
 def _require_runnable(project: Project, layout: Layout) -> None:
     """Says before anything starts what would fail after minutes."""
+    from workbench.data import infer_contract, read_table  # loads polars
     from workbench.training.metrics import metric  # loads scipy
 
     for name in project.training.candidates:
@@ -195,6 +199,13 @@ def _require_runnable(project: Project, layout: Layout) -> None:
             )
     if project.training.metric is not None:
         metric(project.training.metric, project.dataset.task)
+    contract = infer_contract(read_table(layout.root / project.dataset.source), project.dataset)
+    favourable = project.fairness.favourable
+    if favourable is not None and contract.classes and favourable not in contract.classes:
+        raise DatasetUnusable(
+            f"fairness.favourable is {favourable!r}, which is no class of {contract.target!r}",
+            hint=f"Mend workbench.toml. {did_you_mean(favourable, contract.classes)}",
+        )
 
 
 def find_model(model: str | None, control: Control) -> ModelVersion:

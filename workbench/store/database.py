@@ -6,6 +6,7 @@ Every write is one immediate transaction that holds the change and its audit row
 
 from __future__ import annotations
 
+import difflib
 import json
 import socket
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import msgspec
 import psutil
 from sqlalchemy import Connection, Table, and_, insert, inspect, or_, select, text, update
 
-from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.errors import BadInput, NotFound
 from workbench.records import KINDS, Record, body_of, now
 from workbench.settings import Layout
 from workbench.store import tables
@@ -166,7 +167,9 @@ class Control:
         if found is None:
             with self._reading() as connection:
                 known = connection.execute(select(tables.records.c.id)).scalars().all()
-            raise NotFound(f"no record {record_id!r}", hint=did_you_mean(record_id, known))
+            close = difflib.get_close_matches(record_id, known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "See what exists: workbench runs, workbench models"
+            raise NotFound(f"no record {record_id!r}", hint=hint)
         return found
 
     def all(self, *, kind: str | None = None, run: str | None = None, parent: str | None = None) -> list[Record]:

@@ -33,8 +33,7 @@ OWN_NAMES = frozenset({"record", "saved", "executed_notebook", "input", "index"}
 CARD = {"type": "workbench_notebook", "id": "notebook"}
 
 os.environ.update(TELEMETRY_OFF)
-if os.geteuid() == 0:
-    os.environ.setdefault("METAFLOW_USER", "workbench")  # Metaflow refuses the name root
+os.environ.setdefault("USERNAME", "workbench")  # Metaflow's last resort; it refuses root, and a container may name nobody
 
 
 class NotebookStepFailed(MetaflowException):
