@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -26,9 +26,10 @@ NAMED = {"description_width": "120px"}
 
 
 class _Board(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets ships no types
-    """Controls above one picture."""
+    """Controls above one picture, which `draw` makes for the controls as they stand."""
 
-    def __init__(self, controls: Sequence[ipywidgets.Widget]) -> None:
+    def __init__(self, controls: Sequence[ipywidgets.Widget], draw: Callable[[], Figure]) -> None:
+        self._draw = draw
         self._image = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="760px"))
         super().__init__([*controls, self._image])
         for control in controls:
@@ -36,8 +37,8 @@ class _Board(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self._redraw()
 
     def picture(self) -> Figure:
-        """The figure for the controls as they stand."""
-        raise NotImplementedError
+        """The figure for the controls as they stand; what `session.show` takes where nobody looks."""
+        return self._draw()
 
     def _redraw(self, _change: Mapping[str, Any] | None = None) -> None:
         buffer = io.BytesIO()
@@ -57,9 +58,9 @@ class DataBoard(_Board):
         self._frame, self._target = frame, target
         columns = [name for name in frame.columns if name != target]
         self._column = ipywidgets.Dropdown(options=columns, description="column", style=NAMED, layout=WIDE)
-        super().__init__([self._column])
+        super().__init__([self._column], self._figure)
 
-    def picture(self) -> Figure:
+    def _figure(self) -> Figure:
         """The distribution of the chosen column."""
         return column_figure(self._frame, self._column.value, self._target)
 
@@ -75,9 +76,9 @@ class Leaderboard(_Board):
         self._entries = entries
         metrics = list(entries[0].metrics)
         self._metric = ipywidgets.Dropdown(options=metrics, description="metric", style=NAMED, layout=WIDE)
-        super().__init__([self._metric])
+        super().__init__([self._metric], self._figure)
 
-    def picture(self) -> Figure:
+    def _figure(self) -> Figure:
         """Every candidate's estimate and interval."""
         return leaderboard_picture(self._entries, self._metric.value)
 
@@ -115,9 +116,9 @@ class ThresholdBoard(_Board):
         self._limit = ipywidgets.FloatSlider(
             value=limit, min=0, max=1, step=0.01, description="fairness limit", continuous_update=False, style=NAMED, layout=WIDE
         )
-        super().__init__([self._by, self._threshold, self._limit])
+        super().__init__([self._by, self._threshold, self._limit], self._figure)
 
-    def picture(self) -> Figure:
+    def _figure(self) -> Figure:
         """Selection rates by group under the threshold, against the limit."""
         positive = self._probability >= self._threshold.value
         return threshold_figure(
