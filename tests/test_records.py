@@ -17,8 +17,8 @@ def test_a_record_cannot_be_changed():
 
 def test_ids_of_a_kind_sort_by_time_and_are_never_the_same():
     ids = [new_id("candidate") for _ in range(2000)]
-    clocks = [each[:-6] for each in ids]
-    assert re.fullmatch(r"candidate-[0-9a-f]{17}", ids[0])
+    clocks = [each[:-12] for each in ids]
+    assert re.fullmatch(r"candidate-[0-9a-f]{23}", ids[0])
     assert clocks == sorted(clocks)
     assert len(set(ids)) == 2000
 

@@ -45,9 +45,9 @@ def now() -> str:
 
 
 def new_id(kind: str) -> str:
-    """A fresh identifier such as `candidate-019ab0c5d2e4f71a3`: sortable by time within a kind, unguessable at its end."""
+    """A fresh identifier such as `candidate-019ab0c5d2e4f71a3b8c6d2e`: sortable by time within a kind, unguessable at its end."""
     clock = int(time.time() * 1000)
-    return f"{kind}-{clock:011x}{secrets.token_hex(3)}"
+    return f"{kind}-{clock:011x}{secrets.token_hex(6)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
