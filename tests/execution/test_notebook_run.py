@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from workbench.errors import ComponentMissing, NotebookFailed, NotebookInvalid, ParametersInvalid
-from workbench.execution import Step
+from workbench.execution.step import Step
 from workbench.execution.notebook_run import run_notebook
 from workbench.execution.step import STEP_VARIABLE
 from workbench.session.values import read_value, write_value
@@ -201,4 +201,4 @@ def test_a_notebook_of_an_unknown_format_is_refused(step, objects, tmp_path):
     notebook.write_text('{"cells": [], "nbformat": 99, "nbformat_minor": 0, "metadata": {}}')
     with pytest.raises(NotebookInvalid, match=r"n\.ipynb is not a notebook"):
         run_notebook(step(notebook), folder=tmp_path / "run", objects=objects)
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "n.ipynb").exists()

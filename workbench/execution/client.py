@@ -1,0 +1,289 @@
+"""Runs a notebook's cells in a warm kernel: nbclient's own handling of messages, over a wire instead of ZeroMQ. Used by `engine`."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import json
+import os
+import signal
+import time
+import types
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from jupyter_client.session import Session
+from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+
+from workbench.execution.warm.asking import Process
+from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
+
+__all__ = ["OutputLimits", "WarmClient"]
+
+INTERRUPT_SECONDS = 2.0
+"""How long an interrupted cell may take to say what it has to say, before its kernel is killed."""
+
+QUIT_SECONDS = 5.0
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class OutputLimits:
+    """How many bytes of output a cell, and all cells of a notebook, may send."""
+
+    def __init__(self, cell_bytes: int, notebook_bytes: int) -> None:
+        self.cell_bytes, self.notebook_bytes = cell_bytes, notebook_bytes
+        self.cell = self.notebook = 0
+
+    def begin_cell(self) -> None:
+        """A new cell has sent nothing yet."""
+        self.cell = 0
+
+    def exceeded(self, frame: Frame) -> str | None:
+        """Counts a message; says which limit it breaks."""
+        size = len(frame.payload) + sum(map(len, frame.buffers))
+        self.cell += size
+        self.notebook += size
+        if self.cell > self.cell_bytes:
+            return f"the cell has sent more than {self.cell_bytes:,} bytes of output"
+        if self.notebook > self.notebook_bytes:
+            return f"the notebook has sent more than {self.notebook_bytes:,} bytes of output"
+        return None
+
+
+class WarmClient(PapermillNotebookClient):
+    """papermill's notebook client over a kernel that was forked for it.
+
+    Outputs, widgets, display updates and hooks are nbclient's own code: only how a message travels differs.
+    """
+
+    kernel: Process
+    wire: Wire
+    limits: OutputLimits
+    language_info: dict[str, Any]
+
+    def begin(self, kernel: Process, wire: Wire, limits: OutputLimits, seconds: float | None) -> None:
+        """Takes a kernel over and waits until it is ready.
+
+        Raises:
+            DeadKernelError: it died while it got ready, or did not get ready in time.
+        """
+        self.kernel, self.wire, self.limits = kernel, wire, limits
+        frame = self._next(None if seconds is None else time.monotonic() + seconds)
+        if frame is None:
+            raise DeadKernelError(f"the kernel was not ready after {seconds} s")
+        self.language_info = frame.content()["language_info"]
+        session = Session(key=b"", username="workbench")
+        # what nbclient's OutputWidget needs to answer a widget in the kernel
+        self.kc = types.SimpleNamespace(session=session, shell_channel=types.SimpleNamespace(send=self._send_message))
+
+    def execute(self) -> NotebookNode:  # type: ignore[override]
+        """Runs all cells and ends the kernel."""
+        self.reset_execution_trackers()
+        ended_well = False
+        try:
+            self._hook(self.on_notebook_start, notebook=self.nb)
+            self.papermill_execute_cells()
+            self.nb.metadata["language_info"] = self.language_info
+            self.set_widgets_metadata()
+            ended_well = True
+        except RuntimeError:
+            self._hook(self.on_notebook_error, notebook=self.nb)
+            raise
+        finally:
+            self.end(gently=ended_well)
+            self._hook(self.on_notebook_complete, notebook=self.nb)
+        return self.nb
+
+    def execute_cell(  # type: ignore[override]
+        self, cell: NotebookNode, cell_index: int, execution_count: int | None = None, store_history: bool = True
+    ) -> NotebookNode:
+        """Runs one cell, as nbclient's `async_execute_cell` does."""
+        self._hook(self.on_cell_start, cell=cell, cell_index=cell_index)
+        if cell.cell_type != "code" or not cell.source.strip() or self.skip_cells_with_tag in cell.metadata.get("tags", []):
+            return cell
+        if self.record_timing:
+            cell["metadata"]["execution"] = {}
+        self._hook(self.on_cell_execute, cell=cell, cell_index=cell_index)
+        allowed = not self.force_raise_errors and (self.allow_errors or "raises-exception" in cell.metadata.get("tags", []))
+        content = {
+            "code": cell.source,
+            "silent": False,
+            "store_history": store_history,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": not allowed,
+        }
+        self.code_cells_executed += 1
+        identity = f"{os.getpid()}_{self.code_cells_executed}"
+        self.wire.send(ORDER, {"execute": content, "id": identity})
+        self._hook(self.on_cell_complete, cell=cell, cell_index=cell_index)
+        cell.outputs = []
+        self.clear_before_next_output = False
+        self.limits.begin_cell()
+        reply = self._follow(identity, cell, cell_index)
+        if self.record_timing and "date" in reply:
+            cell["metadata"]["execution"]["shell.execute_reply"] = reply["date"]
+        if execution_count:
+            cell["execution_count"] = execution_count
+        self._hook(self.on_cell_executed, cell=cell, cell_index=cell_index, execute_reply=reply)
+        _merge_streams(cell)
+        self._raise_for_error(cell, cell_index, reply)
+        self.nb["cells"][cell_index] = cell
+        return cell
+
+    def end(self, *, gently: bool) -> None:
+        """Ends the kernel: its exit hooks run when the notebook ended well, else it is killed with all it started."""
+        with suppress(OSError, EOFError):
+            if gently:
+                self.wire.send(ORDER, {"quit": True})
+                deadline = time.monotonic() + QUIT_SECONDS
+                while (frame := self._receive(deadline)) is not None:
+                    if frame.kind == ANSWER and "ended" in frame.content():
+                        break
+        self.wire.close()
+        self.kernel.close()
+        self.kc = None
+
+    def interrupt(self) -> None:
+        """Interrupts the running cell, as Ctrl-C does in a terminal."""
+        with suppress(ProcessLookupError):
+            os.kill(self.kernel.pid, signal.SIGINT)
+
+    def _follow(self, identity: str, cell: NotebookNode, cell_index: int) -> dict[str, Any]:
+        """Handles what the kernel sends until the cell is done; returns the reply."""
+        timeout = self._get_timeout(cell)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        reply: dict[str, Any] = {}
+        while True:
+            frame = self._next(deadline)
+            if frame is None:
+                assert timeout is not None  # noqa: S101 - without a time-out there is no deadline
+                given_up = self._time_out(timeout, cell, identity, cell_index)
+                if given_up is not None:
+                    return given_up
+                deadline = None
+                continue
+            if frame.kind == ANSWER:
+                answer = frame.content()
+                if answer.get("done") == identity:
+                    cell["metadata"].setdefault("workbench", {}).update(answer["usage"])
+                    return reply
+                continue
+            message = _message(frame)
+            if message["msg_type"] == "execute_reply":
+                reply = {"content": message["content"], "date": message["header"]["date"].strftime(TIME_FORMAT)}
+            elif message["parent_header"].get("msg_id") == identity:
+                self._process(message, cell, cell_index)
+            exceeded = self.limits.exceeded(frame)
+            if exceeded:
+                self._drain(identity, cell, cell_index, keep=False)
+                raise CellExecutionError("", "OutputTooLarge", exceeded)
+
+    def _process(self, message: dict[str, Any], cell: NotebookNode, cell_index: int) -> None:
+        with suppress(CellExecutionComplete):
+            self.process_message(message, cell, cell_index)
+
+    def _time_out(self, timeout: float, cell: NotebookNode, identity: str, cell_index: int) -> dict[str, Any] | None:
+        """What nbclient does on a time-out, but the cell is interrupted first, so that its traceback is kept."""
+        self.log.error("Timeout waiting for execute reply (%is).", timeout)
+        if self.interrupt_on_timeout:
+            self.log.error("Interrupting kernel")
+            self.interrupt()
+            if self.error_on_timeout:
+                self._drain(identity, cell, cell_index, keep=True)
+                return {"content": {**self.error_on_timeout, "status": "error"}}
+            return None
+        self._drain(identity, cell, cell_index, keep=True)
+        raise CellTimeoutError.error_from_timeout_and_cell("Cell execution timed out", int(timeout), cell)
+
+    def _drain(self, identity: str, cell: NotebookNode, cell_index: int, *, keep: bool) -> None:
+        """Interrupts the cell and takes what it still sends, for a short while."""
+        self.interrupt()
+        deadline = time.monotonic() + INTERRUPT_SECONDS
+        with suppress(EOFError):
+            while (frame := self._receive(deadline)) is not None:
+                if frame.kind == ANSWER and frame.content().get("done") == identity:
+                    return
+                if keep and frame.kind == MESSAGE:
+                    message = _message(frame)
+                    if message["parent_header"].get("msg_id") == identity and message["msg_type"] != "execute_reply":
+                        self._process(message, cell, cell_index)
+
+    def cancel(self, cell: NotebookNode, cell_index: int) -> None:
+        """Interrupts the running cell and keeps its last outputs: what Ctrl-C and SIGTERM of the runner do."""
+        self._drain(f"{os.getpid()}_{self.code_cells_executed}", cell, cell_index, keep=True)
+
+    def _next(self, deadline: float | None) -> Frame | None:
+        try:
+            return self._receive(deadline)
+        except EOFError:
+            self.log.error("Kernel died while waiting for execute reply.")  # noqa: TRY400 - nbclient's words
+            code = self.kernel.wait(1.0)
+            raise DeadKernelError(f"Kernel died{_cause(code)}") from None
+
+    def _receive(self, deadline: float | None) -> Frame | None:
+        return self.wire.receive(deadline)
+
+    def _send_message(self, message: dict[str, Any]) -> None:
+        session = self.kc.session
+        named = {name: message[name] for name in ("header", "parent_header", "metadata", "content")}
+        self.wire.send_raw(MESSAGE, session.pack(named), message.get("buffers") or ())
+
+    def _raise_for_error(self, cell: NotebookNode, cell_index: int, reply: dict[str, Any]) -> None:
+        content = reply.get("content", {})
+        if content.get("status") != "error":
+            return
+        allowed = not self.force_raise_errors and (
+            self.allow_errors
+            or content.get("ename") in self.allow_error_names
+            or "raises-exception" in cell.metadata.get("tags", [])
+        )
+        self._hook(self.on_cell_error, cell=cell, cell_index=cell_index, execute_reply=reply)
+        if not allowed:
+            raise CellExecutionError.from_cell_and_msg(cell, content)
+
+    def _hook(self, hook: Callable[..., Any] | None, **arguments: object) -> None:
+        """Calls a hook of nbclient's; one that is a coroutine function runs to its end."""
+        if hook is None:
+            return
+        outcome = hook(**arguments)
+        if inspect.isawaitable(outcome):
+            from jupyter_core.utils import run_sync
+
+            async def wait() -> None:
+                await outcome
+
+            run_sync(wait)()
+
+
+def _message(frame: Frame) -> dict[str, Any]:
+    """A Jupyter message as nbclient takes it."""
+    message: dict[str, Any] = json.loads(frame.payload)
+    header = message["header"]
+    header["date"] = datetime.datetime.fromisoformat(header["date"])
+    return {**message, "msg_type": header["msg_type"], "buffers": list(frame.buffers)}
+
+
+def _cause(code: int | None) -> str:
+    """How a kernel ended, as far as it can be told."""
+    if code is None:
+        return ""
+    if code < 0:
+        with suppress(ValueError):
+            return f": killed by {signal.Signals(-code).name}"
+    return f" with exit code {code}"
+
+
+def _merge_streams(cell: NotebookNode) -> None:
+    """Neighbouring texts of one stream are one output, as JupyterLab shows and saves them; how they were cut is chance."""
+    merged: list[NotebookNode] = []
+    for output in cell.outputs:
+        if merged and output.output_type == "stream" and merged[-1].output_type == "stream" and merged[-1].name == output.name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    if len(merged) < len(cell.outputs):
+        cell.outputs = merged

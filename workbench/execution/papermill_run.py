@@ -1,0 +1,118 @@
+"""Runs one notebook by papermill with the workbench's engine, and tells of each cell. Used by jobs, and where there are none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import papermill
+from jupyter_client.kernelspec import NoSuchKernel
+from papermill.exceptions import PapermillException, PapermillExecutionError
+from papermill.iorw import load_notebook_node
+from traitlets.config import Config
+
+from workbench.errors import ComponentMissing, NotebookFailed, NotebookInvalid
+from workbench.execution.notebook_run import CellEvent, Execution
+
+__all__ = ["execute"]
+
+INTERRUPTIONS = (PapermillException, RuntimeError, TimeoutError)  # the last two: its kernel died, or never answered
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Counts the code cells as they begin, and reports them."""
+
+    notebook: str
+    cells: int
+    report: Callable[[CellEvent], None]
+    begun: int = 0
+    source: str = ""
+
+    def cell_begins(self, cell: Any, cell_index: int) -> None:  # noqa: ANN401
+        """What nbclient calls before each cell, of whatever type; it passes both arguments by name."""
+        if cell.cell_type != "code":
+            return
+        self.begun, self.source = self.begun + 1, cell.source
+        self.report(CellEvent(notebook=self.notebook, cell=self.begun, cells=self.cells, cell_id=cell.id))
+
+
+def execute(execution: Execution, environment: Mapping[str, str], on_cell: Callable[[CellEvent], None]) -> None:
+    """Runs the notebook; the kernel inherits `environment`.
+
+    Raises:
+        NotebookInvalid: the source is not a notebook.
+        ComponentMissing: the kernel is not installed.
+        NotebookFailed: a cell raised or the kernel died; the executed notebook shows it.
+    """
+    source, executed = Path(execution.source), Path(execution.executed)
+    watch = _Watch(source.name, _count_cells(source, execution.parameters), on_cell)
+    try:
+        with _environment(environment), tempfile.TemporaryDirectory(prefix="wb-") as sockets:
+            papermill.execute_notebook(
+                _unformatted(source),
+                _unformatted(executed),
+                parameters=dict(execution.parameters),
+                engine_name="workbench",
+                kernel_name=execution.kernel,
+                cwd=str(source.parent),
+                progress_bar=False,
+                log_output=False,
+                on_cell_start=watch.cell_begins,
+                # ipc alone would use one relative path for all runs in a folder, and parallel runs would share sockets
+                config=Config({"KernelManager": {"transport": "ipc", "ip": str(Path(sockets) / "k")}}),
+            )
+    except NoSuchKernel as error:
+        raise ComponentMissing(
+            f"the Jupyter kernel {execution.kernel!r} is not installed",
+            hint="List what is: jupyter kernelspec list. Or: workbench doctor",
+        ) from error
+    except INTERRUPTIONS as error:
+        raise _failed(error, watch, executed) from error
+
+
+def _count_cells(source: Path, parameters: Mapping[str, Any]) -> int:
+    """How many code cells will begin: the notebook's own, and the one that papermill adds for given parameters."""
+    try:
+        cells = load_notebook_node(str(source)).cells
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise NotebookInvalid(
+            f"{source.name} is not a notebook: {error}", hint="Open it in JupyterLab and save it again."
+        ) from error
+    own: int = sum(cell.cell_type == "code" for cell in cells)
+    replaces = any("injected-parameters" in cell.metadata.tags for cell in cells)
+    return own + (bool(parameters) and not replaces)
+
+
+def _unformatted(path: Path) -> str:
+    """A path for papermill, which would fill parameters into its braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """The kernel inherits this process's environment: its session learns from it which step it works for."""
+    before = dict(os.environ)
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _failed(failure: Exception, watch: _Watch, executed: Path) -> NotebookFailed:
+    if isinstance(failure, PapermillExecutionError):
+        what, where, cell = f"{failure.ename}: {failure.evalue}", f"cell [{failure.exec_count}]", failure.source
+    else:
+        what, where, cell = f"{type(failure).__name__}: {failure}", f"cell {watch.begun} of {watch.cells}", watch.source
+    return NotebookFailed(
+        f"{watch.notebook} failed: {what}",
+        problems=[f"{where}: {cell.strip().partition(chr(10))[0]}"],
+        hint=f"The executed notebook shows where: {executed}",
+    )

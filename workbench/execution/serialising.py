@@ -1,0 +1,55 @@
+"""A notebook as bytes, cell by cell, equal to what nbformat writes of the whole. Called by `saving`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+import nbformat
+from nbformat import NotebookNode
+
+__all__ = ["cell_bytes", "merged_bytes", "notebook_bytes", "whole_bytes"]
+
+BEFORE_CELL = '{\n "cells": [\n  '
+AFTER_CELL = '\n ],\n "metadata": {}\n}'
+BETWEEN_CELLS = b",\n  "
+NO_CELLS = b'\n "cells": []'
+"""One space before a key is the notebook's own level, and a line break in a value is escaped: this stands in a file once."""
+
+
+def cell_bytes(cell: NotebookNode) -> bytes:
+    """One cell of a version 4 notebook, exactly as it stands in the file that nbformat writes of the whole notebook."""
+    text = nbformat.v4.writes_json(NotebookNode(cells=[cell], metadata=NotebookNode()))
+    return _encoded(text[len(BEFORE_CELL) : -len(AFTER_CELL)])
+
+
+def notebook_bytes(notebook: NotebookNode, cells: Iterable[bytes]) -> bytes:
+    """The file of a notebook whose cells are given as `cell_bytes` made them; only the rest of it is serialised.
+
+    The result equals `whole_bytes(notebook)`, but the notebook is not validated.
+    """
+    rest = _encoded(nbformat.v4.writes_json(NotebookNode({**notebook, "cells": []})))
+    joined = BETWEEN_CELLS.join(cells)
+    if not joined:
+        return rest
+    before, _, after = rest.partition(NO_CELLS)
+    return b"".join((before, b'\n "cells": [\n  ', joined, b"\n ]", after))
+
+
+def whole_bytes(notebook: NotebookNode) -> bytes:
+    """The file of a notebook by `nbformat.writes`, which validates it and logs what does not conform, as papermill does."""
+    return _encoded(nbformat.writes(notebook))
+
+
+def merged_bytes(content: bytes, cells: Mapping[int, bytes]) -> bytes:
+    """The file `content` with some of its cells, given by position, replaced by others as `cell_bytes` made them."""
+    notebook = nbformat.from_dict(json.loads(content))
+    for index, cell in cells.items():
+        notebook.cells[index] = nbformat.from_dict(json.loads(cell))
+    # what was read is split into lines already, and a list that was no split text must stay as it is
+    return _encoded(nbformat.v4.writes_json(notebook, split_lines=False))
+
+
+def _encoded(text: str) -> bytes:
+    # a lone surrogate, which UTF-8 cannot hold, becomes its JSON escape; papermill leaves an empty file there
+    return text.encode("utf-8", "backslashreplace")

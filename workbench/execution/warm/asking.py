@@ -1,0 +1,219 @@
+"""Asks the warm process for a kernel or a job, and starts it on first use. Called by the engine, the provisioner and thin commands.
+
+Warm processes are never a dependency: whatever goes wrong here is `Unavailable` with a reason, and the caller goes the standard
+way and says so. `WORKBENCH_WARM=0` turns them off.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.execution.warm.place import runtime_folder, socket_path
+from workbench.execution.warm.wire import ANSWER, ORDER, Wire, pair
+
+__all__ = ["Process", "Unavailable", "ask", "ask_cells", "ask_job", "reason_against", "state", "stop"]
+
+START_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
+TRIES = 3
+
+
+class Unavailable(Exception):
+    """Why there is no warm process for this request; the message completes the sentence 'the standard engine is used: …'."""
+
+
+@dataclass(slots=True)
+class Process:
+    """A forked process that lives for us: it ends when `control` is closed, or when this process does."""
+
+    pid: int
+    control: Wire
+    exit_code: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal, or None while it runs; -9 when the warm process itself is gone."""
+        return self.wait(0.0)
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Waits for its end; None when the time is over."""
+        if self.exit_code is None:
+            try:
+                frame = self.control.receive(None if seconds is None else time.monotonic() + seconds)
+            except (EOFError, OSError):
+                self.exit_code = -9
+            else:
+                self.exit_code = None if frame is None else int(frame.content()["exit"])
+        return self.exit_code
+
+    def close(self) -> None:
+        """Ends it, if it still runs."""
+        self.control.close()
+
+
+def reason_against(environment: Mapping[str, str]) -> str | None:
+    """Why warm processes are not to be used at all, or None."""
+    if environment.get("WORKBENCH_WARM", "1") in ("0", "off", "no"):
+        return "WORKBENCH_WARM turns warm kernels off"
+    if sys.platform != "linux":
+        return f"warm kernels need Linux, this is {sys.platform}"
+    if sys.flags.optimize or sys.flags.isolated or sys.flags.no_site:
+        return "the interpreter runs with options that a warm process does not have"
+    return None
+
+
+def ask_cells(modules: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> tuple[Process, Wire]:
+    """A kernel that has imported `modules`, and the wire over which it runs cells.
+
+    Raises:
+        Unavailable: there is none to be had.
+    """
+    order = {"kind": "cells", "modules": list(modules), "cwd": str(folder), "environment": dict(environment)}
+    return _ask_with_wire(order)
+
+
+def ask_job(job: Mapping[str, Any], *, folder: Path, environment: Mapping[str, str]) -> tuple[Process, Wire]:
+    """A process that does the job, and the wire over which it tells of it.
+
+    Raises:
+        Unavailable: there is none to be had.
+    """
+    return _ask_with_wire({"kind": "job", "job": dict(job), "cwd": str(folder), "environment": dict(environment)})
+
+
+def _ask_with_wire(order: Mapping[str, Any]) -> tuple[Process, Wire]:
+    ours, theirs = pair()
+    try:
+        return ask(order, [theirs.fileno()]), ours
+    except Unavailable:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+
+
+def ask(order: Mapping[str, Any], connections: Sequence[int], *, standard: Sequence[int] = (0, 1, 2)) -> Process:
+    """Hands an order to the warm process, with the standard files of the process to be and further connections.
+
+    Raises:
+        Unavailable: the order was refused, or nobody answers.
+    """
+    environment = order["environment"]
+    against = reason_against(environment)
+    if against is not None:
+        raise Unavailable(against)
+    with _all_open(standard) as files:
+        for _ in range(TRIES):
+            control = _connect(environment)
+            try:
+                control.send_files(ORDER, order, [*files, *connections])
+                frame = control.receive(time.monotonic() + ANSWER_SECONDS)
+            except (EOFError, OSError):
+                control.close()
+                continue  # it was about to end: the next connection starts another
+            answer = frame.content() if frame is not None else {"error": f"no answer in {ANSWER_SECONDS:.0f} s"}
+            if "pid" in answer:
+                return Process(answer["pid"], control)
+            control.close()
+            if "stale" not in answer:
+                raise Unavailable(answer["error"])
+    raise Unavailable("the warm process ended each time it was asked")
+
+
+@contextmanager
+def _all_open(standard: Sequence[int]) -> Iterator[list[int]]:
+    """The standard files, with the null device for those this process was started without."""
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        yield [given if _is_open(given) else null for given in standard]
+    finally:
+        os.close(null)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _connect(environment: Mapping[str, str]) -> Wire:
+    try:
+        address = socket_path(environment)
+        return _open(address) or _start(address, environment)
+    except (OSError, WorkbenchError, subprocess.SubprocessError) as error:
+        raise Unavailable(str(error).partition("\n")[0]) from error
+
+
+def _open(address: Path) -> Wire | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(address))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    except OSError:
+        connection.close()
+        raise
+    return Wire(connection)
+
+
+def _start(address: Path, environment: Mapping[str, str]) -> Wire:
+    """Starts the warm process, once, however many ask at the same time."""
+    with open(address.with_suffix(".lock"), "w") as lock, open(address.with_suffix(".log"), "ab") as log:  # noqa: PTH123
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        already = _open(address)
+        if already is not None:
+            return already
+        program = "import sys; from workbench.execution.warm.server import main; main(sys.argv[1])"
+        done = subprocess.run(  # noqa: S603 - our own interpreter and program
+            [sys.executable, "-P", "-c", program, str(address)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**environment},
+            cwd="/",
+            timeout=START_SECONDS,
+            check=False,
+        )
+        started = _open(address) if done.returncode == 0 else None
+        if started is None:
+            raise Unavailable(f"the warm process did not start; its log: {log.name}")
+        return started
+
+
+def state(environment: Mapping[str, str]) -> dict[str, Any] | None:
+    """What the warm process of this environment says of itself, or None when there is none."""
+    return _tell({"kind": "state"}, environment)
+
+
+def stop(environment: Mapping[str, str]) -> dict[str, Any] | None:
+    """Asks the warm process to take no more orders and to end with its last kernel."""
+    return _tell({"kind": "stop"}, environment)
+
+
+def _tell(order: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any] | None:
+    runtime_folder()
+    control = _open(socket_path(environment))
+    if control is None:
+        return None
+    with suppress(EOFError, OSError):
+        control.send(ORDER, order)
+        frame = control.receive(time.monotonic() + ANSWER_SECONDS)
+        control.close()
+        if frame is not None and frame.kind == ANSWER:
+            found: dict[str, Any] = frame.content()
+            return found
+    control.close()
+    return None

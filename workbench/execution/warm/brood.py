@@ -1,0 +1,159 @@
+"""The children of a process that forks: each lives as long as its client does, and its end is reported. Used by every forking process."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from workbench.execution.warm.wire import ANSWER, Wire
+
+__all__ = ["Brood", "native_threads"]
+
+
+def native_threads() -> int:
+    """How many threads this process has, those of C libraries included; 1 where the system does not tell."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 1
+
+
+GRACE_SECONDS = 15.0
+"""How long a child that is asked to end may take, where ending needs work such as saving a notebook."""
+
+
+@dataclass(slots=True)
+class _Child:
+    client: Wire
+    gently: bool
+
+
+@dataclass(slots=True)
+class Brood:
+    """Forks children for clients, ends a child when its client goes away, and tells a client when its child ends.
+
+    `on_end` is told of each child that ended.
+    """
+
+    children: dict[int, _Child] = field(default_factory=dict)
+    on_end: Callable[[int], None] = lambda _pid: None
+    _ending: dict[int, float] = field(default_factory=dict)
+    last_busy: float = field(default_factory=time.monotonic)
+    _wakeup: tuple[int, int] | None = None
+
+    def watch_signals(self) -> None:
+        """Makes the end of a child wake `wait`."""
+        reading, writing = os.pipe()
+        for end in (reading, writing):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(writing)
+        self._wakeup = (reading, writing)
+
+    def fork(self, client: Wire | None, work: Callable[[], None], *, gently: bool = False) -> int:
+        """Forks a child that does `work` and ends; returns its process id.
+
+        Args:
+            client: who is told of its end, and with whom it ends; None for a child that belongs to this process.
+            work: what the child does; it closes what it inherited, and never returns into the loop of this process.
+            gently: when its client goes away, the child is asked to end by SIGTERM first.
+        """
+        pid = os.fork()
+        if pid == 0:
+            self._become_child()
+            _run_and_exit(work)
+        if client is not None:
+            self.adopt(pid, client, gently=gently)
+        return pid
+
+    def adopt(self, pid: int, client: Wire, *, gently: bool = False) -> None:
+        """Binds a child that was forked ahead to the client that it now works for."""
+        self.children[pid] = _Child(client, gently)
+
+    def _become_child(self) -> None:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def wait(self, others: list[socket.socket], seconds: float) -> list[socket.socket]:
+        """Waits until one of `others` can be read, a child ends, a client goes away or the time is over."""
+        reading = self._wakeup[0] if self._wakeup else -1
+        clients = {child.client.socket: pid for pid, child in self.children.items()}
+        sources: list[socket.socket | int] = [*others, *clients, *([reading] if self._wakeup else [])]
+        ready = select.select(sources, [], [], seconds)[0]
+        if reading in ready:
+            with suppress(BlockingIOError):
+                os.read(reading, 4096)
+        for connection, pid in clients.items():
+            if connection in ready:
+                self._lost(pid)
+        for pid in [pid for pid, deadline in self._ending.items() if time.monotonic() > deadline]:
+            _kill(pid)
+        self._reap()
+        if self.children or ready:
+            self.last_busy = time.monotonic()
+        return [each for each in others if each in ready]
+
+    def _lost(self, pid: int) -> None:
+        """A client says nothing after its order: what can be read is its end."""
+        child = self.children.pop(pid)
+        child.client.close()
+        if child.gently:
+            self._ending[pid] = time.monotonic() + GRACE_SECONDS
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        else:
+            _kill(pid)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self.children.pop(pid, None)
+            self._ending.pop(pid, None)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)  # what it started and left behind
+            if child is not None:
+                with suppress(OSError):
+                    child.client.send(ANSWER, {"exit": os.waitstatus_to_exitcode(status)})
+                child.client.close()
+            self.on_end(pid)
+
+    def is_empty(self) -> bool:
+        """Whether every child that works for a client has ended."""
+        return not self.children and not self._ending
+
+    def idle_seconds(self) -> float:
+        """How long there has been nothing to do."""
+        return time.monotonic() - self.last_busy if self.is_empty() else 0.0
+
+
+def _kill(pid: int) -> None:
+    """Kills a child and what it started; at its very beginning it does not lead a group yet."""
+    for kill in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
+def _run_and_exit(work: Callable[[], None]) -> None:
+    """A child's whole life: never a return into its parent's loop, never a run of its parent's exit hooks."""
+    code = 1
+    try:
+        work()
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:  # a fault of ours: its traceback goes to the client's terminal or log
+        import traceback
+
+        traceback.print_exc()
+    os._exit(code)

@@ -1,0 +1,131 @@
+"""The life of one warm kernel: takes its order, runs the requests that come over the wire, and ends. Runs in the forked child."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from workbench.execution.warm.child import become, exit_hooks
+from workbench.execution.warm.kernel import WarmKernel, build_kernel
+from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
+
+__all__ = ["serve_cells", "start_kernel"]
+
+RESET_PEAK = "5"  # written to /proc/self/clear_refs, resets the peak resident size: proc(5)
+
+
+def start_kernel(kernel: WarmKernel, order: dict[str, Any], files: list[int], wire: Wire) -> None:
+    """Completes a kernel that was built ahead: it becomes the process that the order describes, and says hello."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    become(files, order["cwd"], order["environment"])
+    sys.argv = ["ipykernel_launcher.py"]
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    kernel.application.finish()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between cells; ipykernel sets its own handler while one runs
+    kernel.start(wire)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    wire.send(ANSWER, {"ready": os.getpid(), "language_info": kernel.kernel.language_info})
+
+
+def serve_cells(kernel: WarmKernel, wire: Wire) -> None:
+    """Runs requests until the client says quit or goes away; never returns."""
+    while True:
+        try:
+            frame = wire.receive()
+        except EOFError:
+            break
+        if frame is None:
+            continue
+        if frame.kind == MESSAGE:
+            kernel.dispatch(_message(frame))
+        elif frame.kind == ORDER:
+            order = frame.content()
+            if "execute" in order:
+                _execute(kernel, order, wire)
+            elif "quit" in order:
+                break
+    _end(kernel, wire)
+
+
+def _execute(kernel: WarmKernel, order: dict[str, Any], wire: Wire) -> None:
+    """Runs one cell, then tells what it cost."""
+    before = _Usage.now()
+    kernel.dispatch(_request("execute_request", order["execute"], order["id"]))
+    wire.send(ANSWER, {"done": order["id"], "usage": before.since()})
+
+
+def _request(kind: str, content: dict[str, Any], identity: str) -> dict[str, Any]:
+    header = {
+        "msg_id": identity,
+        "msg_type": kind,
+        "session": "workbench",
+        "username": "workbench",
+        "date": datetime.datetime.now(datetime.UTC),
+        "version": "5.3",
+    }
+    return {
+        "header": header,
+        "msg_id": identity,
+        "msg_type": kind,
+        "parent_header": {},
+        "metadata": {},
+        "content": content,
+        "buffers": [],
+    }
+
+
+def _message(frame: Frame) -> dict[str, Any]:
+    """A message of the client's, such as a widget's answer."""
+    message: dict[str, Any] = json.loads(frame.payload)
+    header = message["header"]
+    return {**message, "msg_id": header["msg_id"], "msg_type": header["msg_type"], "buffers": list(frame.buffers)}
+
+
+def _end(kernel: WarmKernel, wire: Wire) -> None:
+    kernel.stop()
+    with suppress(Exception):
+        kernel.shell._atexit_once()
+    exit_hooks()
+    with suppress(OSError):
+        wire.send(ANSWER, {"ended": os.getpid()})
+    os._exit(0)
+
+
+class _Usage:
+    """Processor time and memory of this process and of the processes it waited for."""
+
+    def __init__(self, cpu: float, started: float) -> None:
+        self.cpu, self.started = cpu, started
+
+    @staticmethod
+    def _cpu() -> float:
+        own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+    @classmethod
+    def now(cls) -> _Usage:
+        """Begins to count; the peak of memory starts anew where the system allows it."""
+        with suppress(OSError), open("/proc/self/clear_refs", "w") as peak:  # noqa: PTH123 - proc, on every cell
+            peak.write(RESET_PEAK)
+        return cls(cls._cpu(), time.perf_counter())
+
+    def since(self) -> dict[str, float | int]:
+        """Seconds, processor seconds, and resident bytes now and at their peak."""
+        memory = {}
+        with suppress(OSError), open("/proc/self/status") as status:  # noqa: PTH123 - likewise
+            memory = {line[:5]: int(line.split()[1]) * 1024 for line in status if line.startswith(("VmRSS", "VmHWM"))}
+        return {
+            "seconds": round(time.perf_counter() - self.started, 6),
+            "cpu_seconds": round(self._cpu() - self.cpu, 6),
+            "resident_bytes": memory.get("VmRSS", 0),
+            "peak_bytes": memory.get("VmHWM", 0),
+        }

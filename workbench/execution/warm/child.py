@@ -1,0 +1,85 @@
+"""What a forked child does to become the process its client asked for: files, folder, environment, randomness, exit."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+__all__ = ["become", "close_others", "end_with_parent", "exit_hooks", "freeze", "reseed"]
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def end_with_parent() -> None:
+    """Asks Linux to kill this process when its parent dies, so that a crash of a warm process leaves no orphans."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def freeze() -> None:
+    """Before the first fork: no inherited finalizer runs in a child, and the collector leaves shared pages alone."""
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+    gc.collect()
+    gc.freeze()
+
+
+def become(files: Sequence[int], folder: str, environment: Mapping[str, str]) -> None:
+    """Takes over the client's standard files, working folder and environment, in a session of its own.
+
+    Raises:
+        OSError: the folder does not exist or cannot be entered.
+    """
+    os.setsid()
+    end_with_parent()
+    for descriptor, given in enumerate(files[:3]):
+        os.dup2(given, descriptor)
+    for given in files[:3]:
+        if given > 2:  # noqa: PLR2004 - the standard files themselves stay open
+            os.close(given)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: SIM115, PTH123 - lives as long as we
+    sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, closefd=False)  # type: ignore[misc]  # noqa: SIM115, PTH123
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # type: ignore[misc]  # noqa: SIM115, PTH123
+    reseed()
+
+
+def close_others(keep: Iterable[int]) -> None:
+    """Closes every inherited file but the standard ones and `keep`: connections of others must not live on in a child."""
+    kept = {0, 1, 2, *keep}
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in kept:
+            with suppress(OSError):
+                os.close(int(name))
+
+
+def reseed() -> None:
+    """Siblings must not draw the same random numbers; `secrets` and `uuid` ask the system each time anyway."""
+    random.seed()
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(int.from_bytes(os.urandom(4), "little"))
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "seed"):
+        torch.seed()
+
+
+def exit_hooks() -> None:
+    """What the interpreter does at its end: waits for threads, runs exit hooks, flushes. The caller then leaves by `_exit`."""
+    for hook in (threading._shutdown, atexit._run_exitfuncs, *(s.flush for s in (sys.stdout, sys.stderr))):  # type: ignore[attr-defined]
+        with suppress(BaseException):
+            hook()

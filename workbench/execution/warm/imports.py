@@ -1,0 +1,124 @@
+"""Which modules a notebook imports, and importing them ahead of it without changing what it sees. Used by runner and nest."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import sysconfig
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["changed", "import_all", "modules_of", "stamps"]
+
+CHANGES_IMPORTS = re.compile(
+    r"environ|putenv|%env|%set_env|sys\.path|sys\.modules|site\.|monkeypatch|meta_path|%matplotlib (?!inline)"
+)
+"""What a line must not hold before an import that is to be done ahead: it may change what the import does."""
+
+NEVER = frozenset({"matplotlib_inline", "antigravity", "this", "__main__"})
+"""Modules that only work when they are imported inside the notebook's own shell."""
+
+
+def modules_of(sources: Iterable[str]) -> tuple[str, ...]:
+    """The modules that code cells import, in order; it stops where a cell changes what imports do.
+
+    Names only: nothing is imported or looked up here. `from a.b import c` counts as `a.b`, relative imports not at all.
+    """
+    found: dict[str, None] = {}
+    for source in sources:
+        changed = CHANGES_IMPORTS.search(source)
+        for name in _imported(source[: changed.start()] if changed else source):
+            found[name] = None
+        if changed:
+            break
+    return tuple(found)
+
+
+def _imported(source: str) -> list[str]:
+    """Imports at any depth of a cell; lines that only IPython understands are left out."""
+    code = "\n".join("" if re.match(r"\s*[%!?]", line) else line for line in source.splitlines())
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+    return [name for name in names if name.partition(".")[0] not in NEVER | sys.stdlib_module_names]
+
+
+def import_all(modules: Sequence[str]) -> list[str]:
+    """Imports modules in a process that will be forked; returns those that must not be imported ahead.
+
+    These are modules whose import writes to the terminal, warns or starts a thread of Python's: a notebook would not see that
+    again. One that cannot be imported is left to the notebook, whose cell will say why.
+    """
+    unfit = []
+    for name in modules:
+        threads = threading.active_count()
+        with tempfile.TemporaryFile() as said:
+            kept = [os.dup(descriptor) for descriptor in (1, 2)]
+            for descriptor in (1, 2):
+                os.dup2(said.fileno(), descriptor)
+            try:
+                with warnings.catch_warnings(record=True) as warned, suppress(BaseException):
+                    warnings.simplefilter("default")
+                    importlib.import_module(name)
+                _flush()
+            finally:
+                for descriptor, original in zip((1, 2), kept, strict=True):
+                    os.dup2(original, descriptor)
+                    os.close(original)
+            if said.tell() or _shown(warned) or threading.active_count() > threads:
+                unfit.append(name)
+    return unfit
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+
+
+def _shown(warned: Sequence[warnings.WarningMessage]) -> bool:
+    """Python shows deprecations only where `__main__` causes them, so those of a library do not count."""
+    quiet = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+    return any(not issubclass(message.category, quiet) for message in warned)
+
+
+def stamps() -> dict[str, int]:
+    """The files and folders that this process was made of, each with the time of its last change in nanoseconds.
+
+    Of installed packages that is their folder, which pip changes; of others, such as editable installs, each loaded file.
+    """
+    installed = {str(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+    origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    edited = {origin for origin in origins if isinstance(origin, str) and not origin.startswith(tuple(installed))}
+    found = {}
+    for path in installed | edited:
+        with suppress(OSError):
+            found[path] = os.stat(path).st_mtime_ns
+    return found
+
+
+def changed(seen: Mapping[str, int]) -> str | None:
+    """A path that is no longer as `stamps` saw it, or None: what it gave would not be what an import gives now."""
+    for path, stamp in seen.items():
+        try:
+            now = os.stat(path).st_mtime_ns
+        except OSError:
+            return path
+        if now != stamp:
+            return path
+    return None

@@ -1,0 +1,180 @@
+"""The IPython kernel without sockets of its own: ipykernel's kernel and shell, whose messages go over a wire. Used by `cells`.
+
+Everything a notebook can see is stock: the shell, its magics, display hooks, comms, startup files and extensions of the user's
+IPython profile. Only the transport differs: requests are dispatched one at a time as ipykernel's `dispatch_shell` does, and
+answers leave through `WireSession.send`. Written for ipykernel 7.4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+import types
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from IPython.core.application import BaseIPythonApplication
+from jupyter_client.session import Session
+from tornado.ioloop import IOLoop
+from traitlets import Any as AnyTrait
+
+from workbench.execution.warm.streams import Capture
+from workbench.execution.warm.wire import MESSAGE, Wire
+
+__all__ = ["WarmKernel", "build_kernel", "enable_inline_plots"]
+
+
+class WireSession(Session):
+    """A Jupyter session whose messages are frames on a wire; before there is one, they are dropped."""
+
+    wire: Any = AnyTrait(allow_none=True)
+
+    def send(  # type: ignore[override]
+        self,
+        stream: object,
+        msg_or_type: dict[str, Any] | str,
+        content: dict[str, Any] | None = None,
+        parent: dict[str, Any] | None = None,
+        ident: object = None,
+        buffers: Sequence[bytes | memoryview] | None = None,
+        track: bool = False,
+        header: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Sends one message; `stream`, `ident` and `track` are of the transport that is not there."""
+        if isinstance(msg_or_type, dict):
+            message, buffers = msg_or_type, buffers or msg_or_type.get("buffers", [])
+        else:
+            message = self.msg(msg_or_type, content=content, parent=parent, header=header, metadata=metadata)
+        wire: Wire | None = self.wire
+        if wire is not None:
+            named = ("header", "parent_header", "metadata", "content")
+            parts = (b'"%s":%s' % (name.encode(), self.pack(message[name])) for name in named)
+            with suppress(BrokenPipeError, ConnectionResetError):  # the client is gone, and this process soon will be
+                wire.send_raw(MESSAGE, b"{" + b",".join(parts) + b"}", buffers or ())
+        return message
+
+
+class WireKernel(IPythonKernel):
+    """ipykernel's kernel, told that there are no channels whose queues could be aborted or shared."""
+
+    _execute_sleep = 0
+
+    @property
+    def _supports_kernel_subshells(self) -> bool:
+        return False
+
+    def _abort_queues(self, subshell_id: str | None = None) -> None:
+        """One request is sent at a time, so nothing waits that an error could abort."""
+
+
+class WireApp(IPKernelApp):
+    """ipykernel's application without sockets: configuration, profile, extensions and startup files work as ever."""
+
+    def build(self) -> WireKernel:
+        """Makes the kernel and its shell; nothing of this depends on the notebook's folder or environment."""
+        self.parent_handle = 1
+        # each kernel has a history of its own in memory, as papermill's kernels have in effect
+        BaseIPythonApplication.initialize(self, ["--HistoryManager.hist_file=:memory:", "--IPKernelApp.log_level=40"])
+        self.init_pdb()
+        self.session = WireSession(username="workbench", parent=self)
+        self.session.check_pid = False
+        self.kernel = WireKernel.instance(
+            parent=self,
+            session=self.session,
+            iopub_socket=None,
+            log=self.log,
+            profile_dir=self.profile_dir,
+            user_ns=self.user_ns,
+            shell_channel_thread=None,
+        )
+        self.init_shell()
+        return self.kernel
+
+    def finish(self) -> None:
+        """What depends on the folder and the environment of the notebook."""
+        self.init_path()
+        self.init_gui_pylab()
+        self.init_extensions()
+        self.init_code()
+
+    def init_crash_handler(self) -> None:
+        """A fault of ours goes to the runner's log, not into a crash report of IPython's."""
+
+
+class WarmKernel:
+    """Drives the kernel one request at a time, on an event loop that lives as long as the kernel."""
+
+    def __init__(self, application: WireApp, kernel: WireKernel) -> None:
+        self.application, self.kernel, self.session = application, kernel, kernel.session
+        self.capture = Capture()
+
+    @property
+    def shell(self) -> Any:
+        """The IPython shell with the notebook's namespace."""
+        return self.kernel.shell
+
+    def start(self, wire: Wire) -> None:
+        """Begins to talk over `wire`; also again in a forked copy, whose loop and pipes were the original's."""
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self.kernel._control_lock = asyncio.Lock()
+        self.kernel.io_loop = self.loop.run_until_complete(_current_loop())
+        self.kernel.shell_channel_thread = types.SimpleNamespace(parent_thread=threading.current_thread())
+        sys.stdout, sys.stderr = self.capture.start(self.session)
+        self.session.wire = wire
+
+    def stop(self) -> None:
+        """Ends talking; what is printed from now on goes to the process's own files."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        self.session.wire = None
+        self.capture.stop()
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+
+    def dispatch(self, message: dict[str, Any]) -> None:
+        """Handles one request and returns when the kernel is idle again."""
+        self.loop.run_until_complete(self._dispatch(message))
+
+    async def _dispatch(self, message: dict[str, Any]) -> None:
+        kernel = self.kernel
+        kernel.set_parent([b"workbench"], message, channel="shell")
+        kernel._publish_status("busy", "shell")
+        handler = kernel.shell_handlers.get(message["header"]["msg_type"])
+        if handler is not None:
+            kernel.pre_handler_hook()
+            try:
+                handled = handler(None, [b"workbench"], message)
+                if inspect.isawaitable(handled):
+                    await handled
+            except Exception:
+                kernel.log.exception("a message handler failed")
+            except KeyboardInterrupt:
+                kernel.log.error("KeyboardInterrupt caught in kernel.")  # noqa: TRY400 - the notebook's cell shows it
+            finally:
+                kernel.post_handler_hook()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        kernel._publish_status("idle", "shell")
+
+
+async def _current_loop() -> IOLoop:
+    return IOLoop.current()
+
+
+def build_kernel() -> WarmKernel:
+    """Makes the one kernel of this process, not yet talking; `application.finish()` and `start` complete it."""
+    application = WireApp.instance()
+    return WarmKernel(application, application.build())
+
+
+def enable_inline_plots() -> None:
+    """Matplotlib's inline backend looks for the shell when it is imported; one imported before the shell is told here."""
+    backend: Any = sys.modules.get("matplotlib_inline.backend_inline")
+    if backend is not None:
+        backend._enable_matplotlib_integration()

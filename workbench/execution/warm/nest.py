@@ -1,0 +1,149 @@
+"""A nest: a warm process that has imported what one notebook imports, and forks a kernel for each run. Forked by `server`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.execution.warm.attached import serve_jupyter
+from workbench.execution.warm.brood import Brood, native_threads
+from workbench.execution.warm.cells import serve_cells, start_kernel
+from workbench.execution.warm.child import close_others, end_with_parent, freeze
+from workbench.execution.warm.imports import import_all, stamps
+from workbench.execution.warm.kernel import build_kernel, enable_inline_plots
+from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
+
+__all__ = ["IDLE_SECONDS", "run_nest"]
+
+IDLE_SECONDS = 900.0
+POLL_SECONDS = 5.0
+
+INLINE = "module://matplotlib_inline.backend_inline"
+
+
+def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Imports the modules, tells the server what it became, then serves orders; never returns.
+
+    The server is answered `ready`, or `unfit` with the modules that must not be imported ahead; then this process is of no use.
+    """
+    end_with_parent()
+    os.environ.clear()
+    os.environ.update({"MPLBACKEND": INLINE, **environment})
+    unfit = import_all(modules)
+    if unfit:
+        wire.send(ANSWER, {"unfit": unfit})
+        os._exit(0)
+    freeze()
+    wire.send(ANSWER, {"ready": os.getpid(), "stamps": stamps()})
+    with suppress(EOFError):
+        _Nest(wire).serve()
+    os._exit(0)
+
+
+@dataclass(slots=True)
+class _Spare:
+    """A kernel forked ahead: its shell is built, and it waits for its order."""
+
+    pid: int
+    wire: Wire
+
+
+class _Nest:
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.threads = native_threads()
+        self.spare: _Spare | None = None
+        self.leaving = False
+        self.brood = Brood(on_end=self._ended)
+        self.brood.watch_signals()
+
+    def serve(self) -> None:
+        """Until it was idle for long, or the server closed the wire and the last kernel ended."""
+        while not (self.leaving and not self.brood.children) and self.brood.idle_seconds() < IDLE_SECONDS:
+            if self.spare is None and not self.leaving and not self.wire.pending():
+                self._fork_spare()
+            sockets: list[socket.socket] = [] if self.leaving else [self.wire.socket]
+            if self.brood.wait(sockets, 0.0 if self.wire.pending() else POLL_SECONDS) or self.wire.pending():
+                self._take_order()
+
+    def _take_order(self) -> None:
+        try:
+            frame = self.wire.receive()
+        except EOFError:
+            self.leaving = True
+            return
+        if frame is None:
+            return
+        client = Wire(socket.socket(fileno=frame.files[0]))
+        if native_threads() > self.threads:
+            client.send(ANSWER, {"error": "an import started threads later; forking them is not safe"})
+            self.leaving = True
+            return
+        order = frame.content()
+        pid = self._hand_out(order, frame, client) if order["kind"] == "cells" else self._fork_jupyter(order, frame, client)
+        with suppress(OSError):
+            client.send(ANSWER, {"pid": pid})
+        for given in frame.files[1:]:
+            os.close(given)
+
+    def _hand_out(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
+        """The spare takes the order; without one, a kernel is built for it."""
+        spare, self.spare = self.spare, None
+        if spare is not None:
+            with suppress(OSError):
+                spare.wire.send_files(ORDER, order, frame.files[1:])
+                spare.wire.close()
+                self.brood.adopt(spare.pid, client)
+                return spare.pid
+        return self.brood.fork(client, lambda: _run_cells(order, list(frame.files[1:])))
+
+    def _fork_jupyter(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
+        return self.brood.fork(client, lambda: serve_jupyter(order, list(frame.files[1:])))
+
+    def _fork_spare(self) -> None:
+        ours, theirs = pair()
+
+        def live() -> None:
+            close_others([theirs.fileno()])
+            _wait_as_spare(theirs)
+
+        pid = self.brood.fork(None, live)
+        theirs.close()
+        self.spare = _Spare(pid, ours)
+
+    def _ended(self, pid: int) -> None:
+        if self.spare is not None and self.spare.pid == pid:
+            self.spare.wire.close()
+            self.spare = None
+
+
+def _wait_as_spare(wire: Wire) -> None:
+    end_with_parent()
+    kernel = build_kernel()
+    kernel.shell.display_formatter.format(1)  # builds what the first output would
+    try:
+        frame = wire.receive()
+    except EOFError:
+        sys.exit(0)
+    wire.close()
+    assert frame is not None  # noqa: S101 - without a deadline, receive waits
+    *files, connection = frame.files
+    talk = Wire(socket.socket(fileno=connection))
+    start_kernel(kernel, frame.content(), files, talk)
+    enable_inline_plots()
+    serve_cells(kernel, talk)
+
+
+def _run_cells(order: dict[str, Any], given: list[int]) -> None:
+    close_others(given)
+    *files, connection = given
+    kernel = build_kernel()
+    talk = Wire(socket.socket(fileno=connection))
+    start_kernel(kernel, order, files, talk)
+    enable_inline_plots()
+    serve_cells(kernel, talk)

@@ -1,0 +1,61 @@
+"""Where a user's warm processes live, and which requests one of them may serve. Asked by both sides of the socket."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from workbench.errors import ComponentMissing
+
+__all__ = ["import_environment", "runtime_folder", "socket_path"]
+
+INTERPRETER = ("PYTHON", "LD_", "MALLOC_", "LC_", "LANG", "ASAN_", "GLIBC_")
+"""Variables that the interpreter or the dynamic linker reads once: another value needs another warm process."""
+
+LIBRARIES = (
+    *("OMP_", "KMP_", "GOMP_", "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "NUMEXPR_", "NUMBA_", "VECLIB_", "ARROW_", "POLARS_"),
+    *("PANDAS_", "MPL", "CUDA", "NVIDIA_", "ROCR_", "HIP_", "TORCH", "PYTORCH", "TF_", "JAX", "XLA_", "HF_", "TRANSFORMERS_"),
+    *("SKLEARN_", "SCIPY_", "JOBLIB_", "LOKY_", "IPYTHON", "JUPYTER_", "QT_", "TQDM_", "PLOTLY_", "RAY_", "DASK_"),
+)
+"""Variables that libraries read when they are imported: another value needs another nest."""
+
+LONGEST_ADDRESS = 100  # bytes; the kernel allows 107 for the path of a unix socket
+
+
+def runtime_folder() -> Path:
+    """The folder of this user's sockets, made with mode 0700.
+
+    Raises:
+        ComponentMissing: the folder exists and is not this user's alone.
+    """
+    given = os.environ.get("WORKBENCH_RUNTIME_DIR")
+    parent = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    folder = Path(given) if given else Path(parent) / f"workbench-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ComponentMissing(
+            f"{folder} must be a folder that only its owner can enter; it is owned by {found.st_uid}, mode {found.st_mode & 0o777:o}",
+            hint=f"Remove it, or: chmod 700 {folder}   Or name another place: WORKBENCH_RUNTIME_DIR",
+        )
+    if len(os.fsencode(folder)) > LONGEST_ADDRESS - 24:
+        raise ComponentMissing(f"{folder} is too long for a socket", hint="Name a shorter place: WORKBENCH_RUNTIME_DIR")
+    return folder
+
+
+def socket_path(environment: Mapping[str, str]) -> Path:
+    """The socket of the warm process that serves this interpreter and environment."""
+    chosen = {name: value for name, value in sorted(environment.items()) if name.startswith(INTERPRETER)}
+    identity = json.dumps([sys.prefix, sys.version, chosen])
+    return runtime_folder() / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sock"
+
+
+def import_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that decide what an import does."""
+    return {name: value for name, value in sorted(environment.items()) if name.startswith(INTERPRETER + LIBRARIES)}

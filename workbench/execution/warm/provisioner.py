@@ -1,0 +1,148 @@
+"""The kernel provisioner `workbench-provisioner`: JupyterLab and nbclient get their kernels from the warm process.
+
+jupyter_client finds it by its entry point. `workbench lab` makes it the default, and the kernelspec `workbench` names it; a
+kernel that the warm process cannot serve is started as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from workbench.execution.kernels import require_own
+from workbench.execution.warm.asking import Process, Unavailable, ask
+from workbench.execution.warm.imports import modules_of
+
+__all__ = ["WarmProvisioner"]
+
+SESSION_VARIABLE = "JPY_SESSION_NAME"
+"""jupyter_server names here the notebook for which a kernel is started."""
+
+MOST_NOTEBOOKS = 20
+
+
+class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
+    """Starts ipykernel as a fork of the warm process."""
+
+    async def launch_kernel(self, cmd: list[str], **given: Any) -> Any:
+        """Starts the kernel; falls back to a process of its own, and logs why."""
+        environment = dict(given.get("env") or os.environ)
+        folder = Path(given.get("cwd") or Path.cwd())
+        try:
+            require_own(cmd)
+            order = {
+                "kind": "jupyter",
+                "modules": modules_of(_sources(folder, environment)),
+                "cwd": str(folder),
+                "environment": environment,
+                "arguments": cmd[3:],
+            }
+            with open(os.devnull, "r+b") as null:  # noqa: PTH123 - its descriptor is all we want
+                standard = [null.fileno(), *(_descriptor(given.get(name), own, null.fileno()) for name, own in _OUTPUTS)]
+                forked = await asyncio.get_running_loop().run_in_executor(None, lambda: ask(order, [], standard=standard))
+        except Unavailable as reason:
+            self.log.warning("workbench: no warm kernel, a cold one is started: %s", reason)
+            return await super().launch_kernel(cmd, **given)
+        self.process = _Popen(forked)
+        self.pid = self.pgid = forked.pid
+        self.cwd = given.get("cwd", Path.cwd())
+        return self.connection_info
+
+    async def wait(self) -> int | None:
+        """Waits for the kernel's end; a forked one's is told at once, not polled for."""
+        process = self.process
+        if not isinstance(process, _Popen):
+            code: int | None = await super().wait()
+            return code
+        if process.poll() is None:
+            ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(process.fileno(), ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(process.fileno())
+        code = process.wait()
+        process.close()
+        self.process = None
+        return code
+
+
+_OUTPUTS = (("stdout", 1), ("stderr", 2))
+
+
+class _Popen:
+    """A forked kernel as jupyter_client knows processes: a part of `subprocess.Popen`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, forked: Process) -> None:
+        self.forked, self.pid = forked, forked.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.forked.exit_code
+
+    def poll(self) -> int | None:
+        return self.forked.poll()
+
+    def wait(self, timeout: float | None = None) -> int:
+        code = self.forked.wait(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired("kernel", timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def fileno(self) -> int:
+        return self.forked.control.fileno()
+
+    def close(self) -> None:
+        self.forked.close()
+
+
+def _descriptor(given: Any, own: int, null: int) -> int:
+    """A standard file as `subprocess` takes it: nobody reads what a kernel says outside its cells, so pipes are not made."""
+    if given is None:
+        return own
+    if given in (subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT):
+        return null
+    return given if isinstance(given, int) else int(given.fileno())
+
+
+def _sources(folder: Path, environment: Mapping[str, str]) -> Sequence[str]:
+    """The code of the notebook that is being opened; of its neighbours while it has none, since it is likely to import the same."""
+    named = environment.get(SESSION_VARIABLE)
+    own = _code(folder / Path(named).name) if named else []
+    if any("import" in source for source in own):
+        return own
+    neighbours = sorted(folder.glob("*.ipynb"), key=lambda path: path.name)[:MOST_NOTEBOOKS]
+    return [line for path in neighbours for source in _code(path) for line in _import_lines(source)]
+
+
+def _import_lines(source: str) -> list[str]:
+    return [line for line in source.splitlines() if line.startswith(("import ", "from "))]
+
+
+def _code(notebook: Path) -> list[str]:
+    try:
+        cells = json.loads(notebook.read_bytes())["cells"]
+        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
