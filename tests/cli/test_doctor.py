@@ -47,7 +47,7 @@ def test_the_database_that_the_project_uses_is_the_one_that_is_checked(project: 
 
 
 def test_missing_jupyter_is_a_failed_check(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['jupyter_client'] = None; from workbench.cli import main; main()"
+    code = "import sys; sys.modules['jupyter_client'] = None; from workbench.__main__ import main; main()"
     command = [sys.executable, "-c", code, "doctor", "--json"]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 6, done.stderr

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from workbench.cli.check import check
+from workbench.cli.execute import execute
 from workbench.cli.output import console, print_done, print_json, print_next, print_table
+from workbench.cli.pairs import pairs
 from workbench.errors import BadInput
 
 __all__ = ["app"]
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List model versions, or accept one that waits for a person.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+app.command()(check)
+app.command()(execute)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
@@ -78,19 +82,8 @@ def run(
 
     layout = find_project()
     with RunProgress(quiet=json) as progress:
-        run_id = run_experiment(layout, _pairs(parameter or ()), workers=workers, on_event=progress)
+        run_id = run_experiment(layout, pairs(parameter or ()), workers=workers, on_event=progress)
     print_journey(layout, run_id, seconds=progress.seconds(), as_json=json)
-
-
-def _pairs(given: Sequence[str]) -> dict[str, str]:
-    """`NAME=VALUE` texts as a mapping."""
-    pairs: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise BadInput(f"-p was given {text!r}, expected NAME VALUE", hint="For example: -p learning_rate 0.05")
-        pairs[name] = value
-    return pairs
 
 
 @app.command()
@@ -233,7 +226,7 @@ def lab(
 
     layout = find_project()
     config = Path(__file__).with_name("lab_config.py")
-    command = [sys.executable, "-m", "jupyterlab", f"--config={config}", f"--ServerApp.port={port}"]
+    command = [sys.executable, "-m", "workbench.execution.lab", f"--config={config}", f"--ServerApp.port={port}"]
     command += [f"--ServerApp.root_dir={layout.root}", *([] if browser else ["--no-browser"])]
     if json:
         print_json({"command": command})

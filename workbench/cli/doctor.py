@@ -51,7 +51,7 @@ class Check:
 
 def check_all() -> list[Check]:
     """Every check, in the order a newcomer would meet the parts."""
-    return [*_python(), *_packages(), _kernel(), _cards(), *_project()]
+    return [*_python(), *_packages(), _kernel(), _extension(), *_project()]
 
 
 def print_health(*, as_json: bool) -> None:
@@ -108,8 +108,8 @@ def _kernel() -> Check:
     return Check(name="Jupyter kernel", well=True, seen=spec.display_name)
 
 
-def _cards() -> Check:
-    code = "from metaflow import notebook; import metaflow_extensions.workbench.plugins.cards.workbench_notebook"
+def _extension() -> Check:
+    code = "from metaflow import notebook"
     environment = {**os.environ, "METAFLOW_USER": "workbench"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)  # noqa: S603
     if done.returncode == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import tempfile
@@ -36,6 +37,7 @@ def main() -> None:
         code = WorkbenchError.exit_code
     if code == INTERRUPTED:
         errors.print("interrupted; nothing is left running")
+    gc.freeze()  # a process that ends need not look for cycles in all it has imported: 0.2 s where polars is
     sys.exit(code)
 
 

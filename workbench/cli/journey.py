@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.markup import escape
 
 from workbench.cli.output import console, print_done, print_json, print_next, print_table
 from workbench.errors import NotFound
-from workbench.orchestration.deployment import Live
 from workbench.orchestration.describing import HOP_WORDS, describe, in_journey_order, seconds_of
-from workbench.orchestration.tracing import trace
 from workbench.records import BentoBuild, ModelVersion, MonitoringReport, Record
 from workbench.settings import Layout
 from workbench.store import Control, open_control
+
+if TYPE_CHECKING:
+    from workbench.orchestration.deployment import Live
 
 __all__ = ["print_journey", "print_live", "print_models", "print_records", "print_report", "print_trace"]
 
@@ -118,6 +120,8 @@ def print_report(layout: Layout, run: str, *, as_json: bool) -> None:
 
 def print_trace(layout: Layout, wanted: str, *, as_json: bool) -> None:
     """The chain of an id, dataset version first; the id that was asked for is marked."""
+    from workbench.orchestration.tracing import trace  # loads polars
+
     with open_control(layout) as control:
         links = trace(wanted, layout, control)
     if as_json:

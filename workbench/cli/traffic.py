@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import polars as pl
 
+from workbench.data.frames import read_frame
 from workbench.errors import RunFailed
 from workbench.records import PreparedData
 from workbench.settings import Layout
@@ -36,7 +37,7 @@ def _sample(rows: pl.DataFrame, count: int) -> list[dict[str, Any]]:
 def _holdout(layout: Layout) -> pl.DataFrame:
     with open_control(layout) as control:
         prepared = [record for record in control.all(kind="prepared") if isinstance(record, PreparedData)][-1]
-    frame = pl.read_parquet(Objects(layout.objects).path(prepared.saved["holdout"].digest))
+    frame = read_frame(Objects(layout.objects).path(prepared.saved["holdout"].digest))
     return frame.drop("default_next_month")
 
 

@@ -18,10 +18,12 @@ from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellT
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 
+from workbench.execution.resuming import Continuation, Plan
+from workbench.execution.step import STEP_VARIABLE
 from workbench.execution.warm.asking import Process
 from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
 
-__all__ = ["OutputLimits", "WarmClient"]
+__all__ = ["OutputLimits", "StandardClient", "WarmClient"]
 
 INTERRUPT_SECONDS = 2.0
 """How long an interrupted cell may take to say what it has to say, before its kernel is killed."""
@@ -63,6 +65,7 @@ class WarmClient(PapermillNotebookClient):
     wire: Wire
     limits: OutputLimits
     language_info: dict[str, Any]
+    plan: Plan | None = None
 
     def begin(self, kernel: Process, wire: Wire, limits: OutputLimits, seconds: float | None) -> None:
         """Takes a kernel over and waits until it is ready.
@@ -75,25 +78,59 @@ class WarmClient(PapermillNotebookClient):
         if frame is None:
             raise DeadKernelError(f"the kernel was not ready after {seconds} s")
         self.language_info = frame.content()["language_info"]
-        session = Session(key=b"", username="workbench")
+        session = Session(key=b"not sent", username="workbench")
         # what nbclient's OutputWidget needs to answer a widget in the kernel
         self.kc = types.SimpleNamespace(session=session, shell_channel=types.SimpleNamespace(send=self._send_message))
+
+    def keep(self, continuation: Continuation, plan: Plan) -> str | None:
+        """Has the kernel keep what a later run can continue from, and continues an earlier run; why it cannot, or None."""
+        wanted = {
+            "notebook": str(self.nb.metadata.papermill.get("input_path")),
+            "step": os.environ.get(STEP_VARIABLE, ""),
+            "keep_seconds": continuation.keep_seconds,
+            "snapshots": continuation.snapshots,
+            "key": str(continuation.key),
+            "restore": plan.snapshot,
+        }
+        self.plan = plan
+        self.wire.send(ORDER, {"continuity": wanted})
+        frame = self._next(None)
+        assert frame is not None  # noqa: S101 - without a deadline, a frame or an exception
+        refused: str | None = frame.content()["continuity"].get("refused")
+        if refused is not None:
+            self.plan = Plan(plan.before, plan.after)
+        return refused
+
+    def papermill_execute_cells(self) -> None:
+        """Papermill's loop over the cells, without those whose state was restored."""
+        restored = self.plan.restored if self.plan is not None else ()
+        for index, cell in enumerate(self.nb.cells):
+            if restored and index <= restored[-1]:
+                continue
+            try:
+                self.nb_man.cell_start(cell, index)
+                self.execute_cell(cell, index)
+            except CellExecutionError as error:
+                self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
+                break
+            finally:
+                self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
 
     def execute(self) -> NotebookNode:  # type: ignore[override]
         """Runs all cells and ends the kernel."""
         self.reset_execution_trackers()
-        ended_well = False
+        how = None
         try:
             self._hook(self.on_notebook_start, notebook=self.nb)
             self.papermill_execute_cells()
             self.nb.metadata["language_info"] = self.language_info
             self.set_widgets_metadata()
-            ended_well = True
+            how = "failed" if self.nb.metadata.papermill.get("exception") else "well"
         except RuntimeError:
             self._hook(self.on_notebook_error, notebook=self.nb)
             raise
         finally:
-            self.end(gently=ended_well)
+            self.end(how)
             self._hook(self.on_notebook_complete, notebook=self.nb)
         return self.nb
 
@@ -118,7 +155,8 @@ class WarmClient(PapermillNotebookClient):
         }
         self.code_cells_executed += 1
         identity = f"{os.getpid()}_{self.code_cells_executed}"
-        self.wire.send(ORDER, {"execute": content, "id": identity})
+        links = {} if self.plan is None else {"link": self.plan.before[cell_index], "next": self.plan.after[cell_index]}
+        self.wire.send(ORDER, {"execute": content, "id": identity, **links})
         self._hook(self.on_cell_complete, cell=cell, cell_index=cell_index)
         cell.outputs = []
         self.clear_before_next_output = False
@@ -134,11 +172,11 @@ class WarmClient(PapermillNotebookClient):
         self.nb["cells"][cell_index] = cell
         return cell
 
-    def end(self, *, gently: bool) -> None:
-        """Ends the kernel: its exit hooks run when the notebook ended well, else it is killed with all it started."""
+    def end(self, how: str | None) -> None:
+        """Ends the kernel: it runs its exit hooks after a run that ended `well` or `failed` in a cell, and is killed otherwise."""
         with suppress(OSError, EOFError):
-            if gently:
-                self.wire.send(ORDER, {"quit": True})
+            if how is not None:
+                self.wire.send(ORDER, {"quit": how})
                 deadline = time.monotonic() + QUIT_SECONDS
                 while (frame := self._receive(deadline)) is not None:
                     if frame.kind == ANSWER and "ended" in frame.content():
@@ -182,6 +220,10 @@ class WarmClient(PapermillNotebookClient):
                 self._drain(identity, cell, cell_index, keep=False)
                 raise CellExecutionError("", "OutputTooLarge", exceeded)
 
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        """Nbclient's handling of a message, after secrets were taken out of it."""
+        return super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
+
     def _process(self, message: dict[str, Any], cell: NotebookNode, cell_index: int) -> None:
         with suppress(CellExecutionComplete):
             self.process_message(message, cell, cell_index)
@@ -220,7 +262,7 @@ class WarmClient(PapermillNotebookClient):
         try:
             return self._receive(deadline)
         except EOFError:
-            self.log.error("Kernel died while waiting for execute reply.")  # noqa: TRY400 - nbclient's words
+            self.log.error("Kernel died while waiting for execute reply.")
             code = self.kernel.wait(1.0)
             raise DeadKernelError(f"Kernel died{_cause(code)}") from None
 
@@ -232,8 +274,13 @@ class WarmClient(PapermillNotebookClient):
         named = {name: message[name] for name in ("header", "parent_header", "metadata", "content")}
         self.wire.send_raw(MESSAGE, session.pack(named), message.get("buffers") or ())
 
+    def _update_display_id(self, display_id: str, msg: dict[str, Any]) -> None:
+        super()._update_display_id(display_id, msg)
+        for index in self._display_id_map.get(display_id, {}):
+            self.nb_man.changed(index)
+
     def _raise_for_error(self, cell: NotebookNode, cell_index: int, reply: dict[str, Any]) -> None:
-        content = reply.get("content", {})
+        content = self.nb_man.scrubber.content(reply.get("content", {}))
         if content.get("status") != "error":
             return
         allowed = not self.force_raise_errors and (
@@ -257,6 +304,14 @@ class WarmClient(PapermillNotebookClient):
                 await outcome
 
             run_sync(wait)()
+
+
+class StandardClient(PapermillNotebookClient):
+    """papermill's own client, with a kernel that was not forked; only secrets are taken out of its messages."""
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        """Nbclient's handling of a message, after secrets were taken out of it."""
+        return super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
 
 
 def _message(frame: Frame) -> dict[str, Any]:

@@ -6,7 +6,6 @@ process it happens right here.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -21,6 +20,7 @@ import msgspec
 from workbench import errors
 from workbench.errors import NotebookFailed, NotebookInvalid, WorkbenchError
 from workbench.execution.parameters import read_parameters
+from workbench.execution.resuming import Continuation
 from workbench.execution.step import STEP_VARIABLE, Step, StepResult, read_outcome, read_saved
 from workbench.execution.warm.asking import Process, Unavailable, ask_job
 from workbench.execution.warm.wire import Wire
@@ -51,10 +51,17 @@ class Execution:
     executed: str
     parameters: dict[str, Any]
     kernel: str
+    continuation: Continuation | None = None
 
 
 def run_notebook(
-    step: Step, *, folder: Path, objects: Objects, on_cell: Callable[[CellEvent], None] | None = None, kernel: str = "python3"
+    step: Step,
+    *,
+    folder: Path,
+    objects: Objects,
+    on_cell: Callable[[CellEvent], None] | None = None,
+    kernel: str = "python3",
+    continuation: Continuation | None = None,
 ) -> StepResult:
     """Runs the notebook of a step in a kernel of its own.
 
@@ -64,6 +71,7 @@ def run_notebook(
         objects: where the executed notebook is kept, also when a cell failed.
         on_cell: called before each code cell.
         kernel: the Jupyter kernel's name.
+        continuation: what to keep for a later run, and which earlier run to continue.
 
     Raises:
         NotebookInvalid: the notebook breaks the template contract; no kernel was started.
@@ -79,7 +87,9 @@ def run_notebook(
     folder.mkdir(parents=True, exist_ok=True)
     step.write(folder)
     ran, started = digest_of(source), time.perf_counter()
-    execution = Execution(source=str(source), executed=str(executed), parameters=parameters, kernel=kernel)
+    execution = Execution(
+        source=str(source), executed=str(executed), parameters=parameters, kernel=kernel, continuation=continuation
+    )
     failure: NotebookFailed | None = None
     try:
         _execute(execution, folder, on_cell or (lambda _event: None))
@@ -88,15 +98,37 @@ def run_notebook(
     kept = objects.write_bytes(executed.read_bytes())[0] if executed.exists() else ""
     if failure is not None:
         raise failure
-    evidence = NotebookRun(name=source.name, source=ran, executed=kept, seconds=round(time.perf_counter() - started, 3))
+    seconds = round(time.perf_counter() - started, 3)
+    previous = continuation.previous if continuation is not None else None
+    restored, edited = ((), ()) if previous is None else _compared(executed, Path(previous))
+    evidence = NotebookRun(name=source.name, source=ran, executed=kept, seconds=seconds, restored=restored, edited=edited)
     return StepResult(notebook=evidence, saved=read_saved(folder), outcome=read_outcome(folder))
+
+
+def _compared(executed: Path, previous: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ids of the cells that did not run again, and of those that are not as they were in the earlier run."""
+    cells, before = (_code_cells(path) for path in (executed, previous))
+    restored = tuple(name for name, cell in cells.items() if cell["metadata"].get("workbench", {}).get("restored"))
+    return restored, tuple(name for name in cells if name not in before or before[name]["source"] != cells[name]["source"])
+
+
+def _code_cells(notebook: Path) -> dict[str, Any]:
+    """The cells by id, without those that papermill adds."""
+    cells = json.loads(notebook.read_bytes())["cells"]
+    return {
+        cell.get("id", str(position)): cell
+        for position, cell in enumerate(cells)
+        if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", ())
+    }
 
 
 def _execute(execution: Execution, folder: Path, on_cell: Callable[[CellEvent], None]) -> None:
     environment = {**os.environ, STEP_VARIABLE: str(folder)}
-    job = {"entry": "execute", "execution": msgspec.to_builtins(execution)}
+    job = {"execution": msgspec.to_builtins(execution)}
     try:
-        process, wire = ask_job(job, folder=Path(execution.source).parent, environment=environment)
+        process, wire = ask_job(
+            "workbench.execution.warm.job:run_job", job, folder=Path(execution.source).parent, environment=environment
+        )
     except Unavailable:
         from workbench.execution.papermill_run import execute  # loads papermill
 

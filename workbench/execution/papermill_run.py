@@ -18,6 +18,7 @@ from traitlets.config import Config
 
 from workbench.errors import ComponentMissing, NotebookFailed, NotebookInvalid
 from workbench.execution.notebook_run import CellEvent, Execution
+from workbench.execution.step import keep_point, return_to_point
 
 __all__ = ["execute"]
 
@@ -31,15 +32,24 @@ class _Watch:
     notebook: str
     cells: int
     report: Callable[[CellEvent], None]
+    folder: Path | None
     begun: int = 0
+    finished: int = 0
     source: str = ""
 
-    def cell_begins(self, cell: Any, cell_index: int) -> None:  # noqa: ANN401
+    def cell_begins(self, cell: Any, cell_index: int) -> None:
         """What nbclient calls before each cell, of whatever type; it passes both arguments by name."""
         if cell.cell_type != "code":
             return
+        if cell.source.strip() and self.folder is not None:
+            keep_point(self.folder, self.finished)
+            self.finished += 1
         self.begun, self.source = self.begun + 1, cell.source
         self.report(CellEvent(notebook=self.notebook, cell=self.begun, cells=self.cells, cell_id=cell.id))
+
+    def restored(self, cells: int) -> None:
+        """So many cells need not run again: what they saved and recorded is there."""
+        self.begun = self.finished = cells
 
 
 def execute(execution: Execution, environment: Mapping[str, str], on_cell: Callable[[CellEvent], None]) -> None:
@@ -51,7 +61,14 @@ def execute(execution: Execution, environment: Mapping[str, str], on_cell: Calla
         NotebookFailed: a cell raised or the kernel died; the executed notebook shows it.
     """
     source, executed = Path(execution.source), Path(execution.executed)
-    watch = _Watch(source.name, _count_cells(source, execution.parameters), on_cell)
+    folder, continuation = executed.parent, execution.continuation
+    watch = _Watch(source.name, _count_cells(source, execution.parameters), on_cell, folder if continuation is not None else None)
+
+    def restored(cells: int) -> None:
+        assert continuation is not None and continuation.previous is not None  # noqa: S101, PT018 - else nothing is restored
+        return_to_point(folder, Path(continuation.previous).parent, cells)
+        watch.restored(cells)
+
     try:
         with _environment(environment), tempfile.TemporaryDirectory(prefix="wb-") as sockets:
             papermill.execute_notebook(
@@ -64,6 +81,8 @@ def execute(execution: Execution, environment: Mapping[str, str], on_cell: Calla
                 progress_bar=False,
                 log_output=False,
                 on_cell_start=watch.cell_begins,
+                continuation=continuation,
+                on_restored=restored,
                 # ipc alone would use one relative path for all runs in a folder, and parallel runs would share sockets
                 config=Config({"KernelManager": {"transport": "ipc", "ip": str(Path(sockets) / "k")}}),
             )

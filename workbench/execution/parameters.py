@@ -9,35 +9,24 @@ from __future__ import annotations
 import ast
 import json
 import re
-import types
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import annotated_types
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 from pydantic_core import SchemaError
 
 from workbench.errors import NotebookInvalid, ParametersInvalid, did_you_mean
+from workbench.execution.annotations import literal_of, refused, type_of
+from workbench.execution.secrets.references import EXAMPLE, holds_secret
 
-__all__ = ["Parameters", "parse_parameters", "read_parameters"]
-
-PLAIN: Mapping[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
-LIMITS: Mapping[str, tuple[Callable[[Any], object], tuple[type, ...]]] = {
-    "Ge": (annotated_types.Ge, (int, float)),
-    "Gt": (annotated_types.Gt, (int, float)),
-    "Le": (annotated_types.Le, (int, float)),
-    "Lt": (annotated_types.Lt, (int, float)),
-    "MultipleOf": (annotated_types.MultipleOf, (int, float)),
-    "MinLen": (annotated_types.MinLen, (str, list)),
-    "MaxLen": (annotated_types.MaxLen, (str, list)),
-}
-"""Each limit, and the types that it limits."""
+__all__ = ["ParameterRow", "Parameters", "parse_parameters", "read_parameters"]
 
 IMPORTABLE = ("typing", "annotated_types")
+SESSION_IMPORT = "from workbench.session import Secret"
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TAG = "parameters"
 LINE = "`name: type = literal  # help`"
 CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
@@ -47,17 +36,55 @@ UNUSABLE = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterRow:
+    """One parameter as a person reads it: its type and default as they are written in the cell, its help or nothing."""
+
+    name: str
+    type: str
+    default: str
+    help: str
+
+
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """The parameters of one notebook: `model` holds names, types, limits, defaults and help."""
 
     notebook: str
     model: type[BaseModel]
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Each type as it is written in the cell."""
+
+    secrets: tuple[str, ...] = ()
+    """The names whose values are references to secrets."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The parameter names, in the order of the cell."""
         return tuple(self.model.model_fields)
+
+    def schema(self) -> dict[str, Any]:
+        """The contract as JSON Schema, draft 2020-12; a `Secret` has the format `secret-reference`."""
+        return {"$schema": DRAFT, **self.model.model_json_schema(), "title": self.notebook}
+
+    def rows(self) -> tuple[ParameterRow, ...]:
+        """One row for each parameter, in the order of the cell."""
+        return tuple(
+            ParameterRow(name=name, type=self.types[name], default=repr(field.default), help=field.description or "")
+            for name, field in self.model.model_fields.items()
+        )
+
+    def help(self) -> str:
+        """What a person may give to this notebook, as lines of text."""
+        rows = self.rows()
+        if not rows:
+            return f"{self.notebook} takes no parameters."
+        width = max(len(row.name) for row in rows)
+        lines = [
+            f"  {row.name:{width}}  {row.type} = {row.default}" + (f"\n  {'':{width}}  {row.help}" * bool(row.help))
+            for row in rows
+        ]
+        return "\n".join([f"{self.notebook} takes:", *lines])
 
     def validate(self, values: Mapping[str, object]) -> dict[str, Any]:
         """Checks typed values, as from Python or JSON; returns the given ones, converted.
@@ -93,18 +120,24 @@ class Parameters:
             checked = self.model.model_validate(dict(values), strict=strict)
         except ValidationError as error:
             details = error.errors()
-            count = len({detail["loc"][0] for detail in details})
-            raise ParametersInvalid(
-                f"{self.notebook}: {count} parameter{'s' if count > 1 else ''} cannot be used",
-                problems=[self._problem(detail) for detail in details],
-                hint="No kernel was started.",
-            ) from error
-        return {name: getattr(checked, name) for name in values}
+        else:
+            return {name: getattr(checked, name) for name in values}
+        count = len({detail["loc"][0] for detail in details})  # raised without a cause, which would hold what was given
+        raise ParametersInvalid(
+            f"{self.notebook}: {count} parameter{'s' if count > 1 else ''} cannot be used",
+            problems=self._problems(details),
+            hint="No kernel was started.",
+        )
+
+    def _problems(self, details: Sequence[Any]) -> list[str]:
+        return list(dict.fromkeys(self._problem(detail) for detail in details))
 
     def _problem(self, detail: Any) -> str:
         name = str(detail["loc"][0])
         if detail["type"] == "extra_forbidden":
             return f"{name}: unknown parameter. {did_you_mean(name, self.names)}"
+        if name in self.secrets:
+            return f"{name}: expected a reference such as {EXAMPLE}; what was given may be a secret itself and is not shown"
         return f"{name}: given {detail['input']!r}, {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
@@ -137,26 +170,38 @@ def parse_parameters(source: str, notebook: str) -> Parameters:
         NotebookInvalid: a line is not `name: type = literal`, or its type or default is not allowed.
     """
     fields: dict[str, Any] = {}
+    written: dict[str, str] = {}
     lines = re.split("\r\n|\r|\n", source)
     where, hint = f"{notebook}, parameters cell", f"Each line is {LINE}."
     try:
         for statement in ast.parse(source).body:
-            if isinstance(statement, ast.ImportFrom) and statement.module in IMPORTABLE:
+            if isinstance(statement, ast.ImportFrom) and (
+                statement.module in IMPORTABLE or ast.unparse(statement) == SESSION_IMPORT
+            ):
                 continue
             if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value):
-                raise _refused(statement, f"expected {LINE}")
-            name, default = statement.target.id, _literal(statement.value)
+                raise refused(statement, f"expected {LINE}")
+            name, kind = statement.target.id, type_of(statement.annotation)
             if name in fields or name.startswith("_") or hasattr(BaseModel, name):
-                raise _refused(statement, "this name is taken; choose another")
-            fields[name] = (_type(statement.annotation), Field(default, description=_help(statement, lines)))
-        contract = Parameters(notebook=notebook, model=create_model("Parameters", __config__=CONFIG, **fields))
+                raise refused(statement.target, "this name is taken; choose another")
+            default = _reference_of(statement.value) if holds_secret(kind) else literal_of(statement.value)
+            fields[name] = (kind, Field(default, description=_help(statement, lines)))
+            written[name] = ast.unparse(statement.annotation)
+        contract = Parameters(
+            notebook=notebook,
+            model=create_model("Parameters", __config__=CONFIG, **fields),
+            types=written,
+            secrets=tuple(name for name, (kind, _) in fields.items() if holds_secret(kind)),
+        )
         contract.model()
     except ValidationError as error:
-        problems = [contract._problem(detail) for detail in error.errors()]
-        raise NotebookInvalid(f"{where}: a default does not fit its type", problems=problems, hint=hint) from error
+        details = error.errors()
     except UNUSABLE as error:
         raise NotebookInvalid(f"{where}: {error}", hint=hint) from error
-    return contract
+    else:
+        return contract
+    problems = contract._problems(details)
+    raise NotebookInvalid(f"{where}: a default does not fit its type", problems=problems, hint=hint)
 
 
 def _help(statement: ast.AnnAssign, lines: list[str]) -> str | None:
@@ -165,41 +210,8 @@ def _help(statement: ast.AnnAssign, lines: list[str]) -> str | None:
     return line[statement.end_col_offset :].decode().partition("#")[2].strip() or None
 
 
-def _refused(node: ast.AST, expected: str) -> ValueError:
-    return ValueError(f"line {getattr(node, 'lineno', '?')}: {ast.unparse(node)[:80]!r}: {expected}")
-
-
-def _literal(node: ast.expr) -> object:
-    try:
+def _reference_of(node: ast.expr) -> object:
+    """The literal behind `Secret`; one that is none is not shown, since somebody may have written the secret there."""
+    with suppress(ValueError):
         return ast.literal_eval(node)
-    except ValueError as error:
-        raise _refused(node, "expected a literal") from error
-
-
-def _type(node: ast.expr) -> Any:
-    """int, float, str, bool, None, unions of them, list[...], Literal[...] and Annotated[type, limit...]."""
-    if isinstance(node, ast.Constant) and node.value is None:
-        return None
-    if isinstance(node, ast.Name) and node.id in PLAIN:
-        return PLAIN[node.id]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _type(node.left) | _type(node.right)
-    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if node.value.id == "Literal" and inner:
-            return typing.Literal[tuple(_literal(choice) for choice in inner)]
-        if node.value.id == "list" and len(inner) == 1:
-            return types.GenericAlias(list, (_type(inner[0]),))
-        if node.value.id == "Annotated" and len(inner) > 1:
-            kind = _type(inner[0])
-            return Annotated[(kind, *(_limit(limit, typing.get_origin(kind) or kind) for limit in inner[1:]))]
-    raise _refused(node, "this type is not allowed; use int, float, str, bool, list[...], Literal[...] or Annotated[...]")
-
-
-def _limit(node: ast.expr, kind: object) -> object:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
-        limit, limited = LIMITS.get(node.func.id, (None, ()))
-        bound = _literal(node.args[0])
-        if limit is not None and kind in limited and type(bound) in (int, float):
-            return limit(bound)
-    raise _refused(node, "expected Ge, Gt, Le, Lt or MultipleOf of a number, or MinLen or MaxLen of a text or list")
+    raise ValueError(f"line {node.lineno}: expected a reference such as {EXAMPLE!r}; what stands there is not shown")

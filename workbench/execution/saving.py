@@ -24,7 +24,7 @@ from workbench.execution.serialising import cell_bytes, merged_bytes, notebook_b
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["NotebookFile", "recover"]
+__all__ = ["NotebookFile", "recover", "replace_notebook"]
 
 SHARE = 0.05
 """Of the time that passes, how much may go into full saves."""
@@ -131,6 +131,16 @@ class NotebookFile:
         finally:
             self._last = time.perf_counter() - began
             self._spent += self._last
+
+
+def replace_notebook(path: Path, content: bytes) -> None:
+    """Replaces an output by a complete one, and forces it to the disk.
+
+    Raises:
+        RunFailed: the file cannot be written, for instance because the disk is full; what was saved before stays.
+    """
+    with _failing_as(path):
+        _publish(_replaceable(path), content, durable=True)
 
 
 def recover(path: Path) -> bool:

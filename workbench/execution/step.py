@@ -77,6 +77,24 @@ def write_saved(folder: Path, saved: Saved) -> None:
     replace_file(folder / "saved.json", msgspec.json.encode({**read_saved(folder), saved.name: saved}))
 
 
+def keep_point(folder: Path, cells: int) -> None:
+    """Notes what the first `cells` executed cells have saved and recorded; a run that continues after them begins with it."""
+    point = {"cells": cells, "saved": read_saved(folder), "outcome": read_outcome(folder)}
+    with (folder / "points.jsonl").open("ab") as stream:
+        stream.write(msgspec.json.encode(point) + b"\n")
+
+
+def return_to_point(folder: Path, previous: Path, cells: int) -> None:
+    """Begins with what the first `cells` executed cells of the run in the folder `previous` had saved and recorded."""
+    path = previous / "points.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    points = [msgspec.json.decode(line) for line in lines if line.endswith(b"\n")]
+    reached = [point for point in points if point["cells"] <= cells]
+    if reached:
+        replace_file(folder / "saved.json", msgspec.json.encode(reached[-1]["saved"]))
+        replace_file(folder / "outcome.json", msgspec.json.encode(reached[-1]["outcome"]))
+
+
 def read_outcome(folder: Path) -> dict[str, Any]:
     """What the notebook of this step has recorded so far."""
     path = folder / "outcome.json"

@@ -9,20 +9,22 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.execution.warm.place import runtime_folder, socket_path
 from workbench.execution.warm.wire import ANSWER, ORDER, Wire, pair
 
-__all__ = ["Process", "Unavailable", "ask", "ask_cells", "ask_job", "reason_against", "state", "stop"]
+if TYPE_CHECKING:
+    from workbench.execution.warm.kept import Kept
+
+__all__ = ["Process", "Unavailable", "ask", "ask_cells", "ask_fork_point", "ask_job", "reason_against", "state", "stop"]
 
 START_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
@@ -82,19 +84,34 @@ def ask_cells(modules: Sequence[str], *, folder: Path, environment: Mapping[str,
     return _ask_with_wire(order)
 
 
-def ask_job(job: Mapping[str, Any], *, folder: Path, environment: Mapping[str, str]) -> tuple[Process, Wire]:
-    """A process that does the job, and the wire over which it tells of it.
+def ask_job(entry: str, job: Mapping[str, Any], *, folder: Path, environment: Mapping[str, str]) -> tuple[Process, Wire]:
+    """A process that calls `entry`, as `module:function`, with the job, and the wire over which it tells of it.
+
+    The warm process imports the module, so that later jobs have it. The function's result is the exit code.
 
     Raises:
         Unavailable: there is none to be had.
     """
-    return _ask_with_wire({"kind": "job", "job": dict(job), "cwd": str(folder), "environment": dict(environment)})
+    order = {"kind": "job", "entry": entry, "job": dict(job), "cwd": str(folder), "environment": dict(environment)}
+    return _ask_with_wire(order)
 
 
-def _ask_with_wire(order: Mapping[str, Any]) -> tuple[Process, Wire]:
+def ask_fork_point(entry: Kept, environment: Mapping[str, str]) -> tuple[Process, Wire]:
+    """A kernel that continues from a fork point.
+
+    Raises:
+        Unavailable: it has just ended.
+    """
+    from workbench.execution.warm.kept import connect
+
+    order = {"kind": "cells", "environment": dict(environment)}
+    return _ask_with_wire(order, lambda: connect(entry))
+
+
+def _ask_with_wire(order: Mapping[str, Any], connect_to: Callable[[], Wire] | None = None) -> tuple[Process, Wire]:
     ours, theirs = pair()
     try:
-        return ask(order, [theirs.fileno()]), ours
+        return ask(order, [theirs.fileno()], connect_to=connect_to), ours
     except Unavailable:
         ours.close()
         raise
@@ -102,8 +119,16 @@ def _ask_with_wire(order: Mapping[str, Any]) -> tuple[Process, Wire]:
         theirs.close()
 
 
-def ask(order: Mapping[str, Any], connections: Sequence[int], *, standard: Sequence[int] = (0, 1, 2)) -> Process:
+def ask(
+    order: Mapping[str, Any],
+    connections: Sequence[int],
+    *,
+    standard: Sequence[int] = (0, 1, 2),
+    connect_to: Callable[[], Wire] | None = None,
+) -> Process:
     """Hands an order to the warm process, with the standard files of the process to be and further connections.
+
+    `connect_to` connects to another process that forks, instead of the warm one.
 
     Raises:
         Unavailable: the order was refused, or nobody answers.
@@ -114,7 +139,10 @@ def ask(order: Mapping[str, Any], connections: Sequence[int], *, standard: Seque
         raise Unavailable(against)
     with _all_open(standard) as files:
         for _ in range(TRIES):
-            control = _connect(environment)
+            try:
+                control = _connect(environment) if connect_to is None else connect_to()
+            except OSError as error:
+                raise Unavailable(f"what the run would continue from is gone: {error.strerror}") from error
             try:
                 control.send_files(ORDER, order, [*files, *connections])
                 frame = control.receive(time.monotonic() + ANSWER_SECONDS)
@@ -152,7 +180,7 @@ def _connect(environment: Mapping[str, str]) -> Wire:
     try:
         address = socket_path(environment)
         return _open(address) or _start(address, environment)
-    except (OSError, WorkbenchError, subprocess.SubprocessError) as error:
+    except (OSError, WorkbenchError) as error:
         raise Unavailable(str(error).partition("\n")[0]) from error
 
 
@@ -171,23 +199,19 @@ def _open(address: Path) -> Wire | None:
 
 def _start(address: Path, environment: Mapping[str, str]) -> Wire:
     """Starts the warm process, once, however many ask at the same time."""
-    with open(address.with_suffix(".lock"), "w") as lock, open(address.with_suffix(".log"), "ab") as log:  # noqa: PTH123
+    import subprocess  # only whoever starts it pays for that
+
+    with open(address.with_suffix(".lock"), "w") as lock, open(address.with_suffix(".log"), "ab") as log:
         fcntl.flock(lock, fcntl.LOCK_EX)
         already = _open(address)
         if already is not None:
             return already
         program = "import sys; from workbench.execution.warm.server import main; main(sys.argv[1])"
-        done = subprocess.run(  # noqa: S603 - our own interpreter and program
-            [sys.executable, "-P", "-c", program, str(address)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**environment},
-            cwd="/",
-            timeout=START_SECONDS,
-            check=False,
-        )
-        started = _open(address) if done.returncode == 0 else None
+        command = [sys.executable, "-P", "-c", program, str(address)]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, **quiet, env={**environment}, cwd="/", timeout=START_SECONDS, check=False)  # type: ignore[call-overload]  # noqa: S603
+        started = _open(address)
         if started is None:
             raise Unavailable(f"the warm process did not start; its log: {log.name}")
         return started

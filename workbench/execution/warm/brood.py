@@ -44,6 +44,7 @@ class Brood:
     children: dict[int, _Child] = field(default_factory=dict)
     on_end: Callable[[int], None] = lambda _pid: None
     _ending: dict[int, float] = field(default_factory=dict)
+    _alone: set[int] = field(default_factory=set)
     last_busy: float = field(default_factory=time.monotonic)
     _wakeup: tuple[int, int] | None = None
 
@@ -70,6 +71,12 @@ class Brood:
             _run_and_exit(work)
         if client is not None:
             self.adopt(pid, client, gently=gently)
+        return pid
+
+    def fork_alone(self, work: Callable[[], None]) -> int:
+        """Forks a child that lives as long as it will; this process does not count as idle before it ended."""
+        pid = self.fork(None, work)
+        self._alone.add(pid)
         return pid
 
     def adopt(self, pid: int, client: Wire, *, gently: bool = False) -> None:
@@ -120,6 +127,7 @@ class Brood:
                 return
             child = self.children.pop(pid, None)
             self._ending.pop(pid, None)
+            self._alone.discard(pid)
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)  # what it started and left behind
             if child is not None:
@@ -129,8 +137,8 @@ class Brood:
             self.on_end(pid)
 
     def is_empty(self) -> bool:
-        """Whether every child that works for a client has ended."""
-        return not self.children and not self._ending
+        """Whether every child that works for somebody has ended."""
+        return not self.children and not self._ending and not self._alone
 
     def idle_seconds(self) -> float:
         """How long there has been nothing to do."""

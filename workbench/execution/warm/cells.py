@@ -1,4 +1,4 @@
-"""The life of one warm kernel: takes its order, runs the requests that come over the wire, and ends. Runs in the forked child."""
+"""The life of one warm kernel: takes its order, runs the cells that come over the wire, and ends. Runs in the forked child."""
 
 from __future__ import annotations
 
@@ -8,59 +8,65 @@ import os
 import resource
 import signal
 import sys
-import threading
 import time
 from contextlib import suppress
 from typing import Any
 
 from workbench.execution.warm.child import become, exit_hooks
-from workbench.execution.warm.kernel import WarmKernel, build_kernel
+from workbench.execution.warm.continuity import Continuity
+from workbench.execution.warm.kernel import WarmKernel, enable_inline_plots
 from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
 
-__all__ = ["serve_cells", "start_kernel"]
+__all__ = ["run_cells"]
 
 RESET_PEAK = "5"  # written to /proc/self/clear_refs, resets the peak resident size: proc(5)
 
 
-def start_kernel(kernel: WarmKernel, order: dict[str, Any], files: list[int], wire: Wire) -> None:
-    """Completes a kernel that was built ahead: it becomes the process that the order describes, and says hello."""
+def run_cells(kernel: WarmKernel, order: dict[str, Any], files: list[int], wire: Wire) -> None:
+    """Completes a kernel that was built ahead: it becomes the process that the order describes; never returns."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     become(files, order["cwd"], order["environment"])
     sys.argv = ["ipykernel_launcher.py"]
     if "" not in sys.path:
         sys.path.insert(0, "")
     kernel.application.finish()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between cells; ipykernel sets its own handler while one runs
+    enable_inline_plots()
     kernel.start(wire)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between cells; ipykernel sets its own handler while one runs
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     wire.send(ANSWER, {"ready": os.getpid(), "language_info": kernel.kernel.language_info})
+    _serve(kernel, wire)
 
 
-def serve_cells(kernel: WarmKernel, wire: Wire) -> None:
+def _serve(kernel: WarmKernel, wire: Wire) -> None:
     """Runs requests until the client says quit or goes away; never returns."""
-    while True:
-        try:
+    continuity = Continuity(kernel, wire, _serve)
+    order: dict[str, Any] = {}
+    with suppress(EOFError):
+        while "quit" not in order:
             frame = wire.receive()
-        except EOFError:
-            break
-        if frame is None:
-            continue
-        if frame.kind == MESSAGE:
-            kernel.dispatch(_message(frame))
-        elif frame.kind == ORDER:
-            order = frame.content()
-            if "execute" in order:
-                _execute(kernel, order, wire)
-            elif "quit" in order:
-                break
+            if frame is None:
+                continue
+            if frame.kind == MESSAGE:
+                kernel.dispatch(_message(frame))
+            elif frame.kind == ORDER:
+                order = frame.content()
+                if "execute" in order:
+                    _execute(kernel, order, wire, continuity)
+                elif "continuity" in order:
+                    wire.send(ANSWER, {"continuity": continuity.begin(order["continuity"])})
+    continuity.end(order.get("quit", "gone"))
     _end(kernel, wire)
 
 
-def _execute(kernel: WarmKernel, order: dict[str, Any], wire: Wire) -> None:
+def _execute(kernel: WarmKernel, order: dict[str, Any], wire: Wire, continuity: Continuity) -> None:
     """Runs one cell, then tells what it cost."""
+    link = order.get("link")
+    continuity.before_cell(link)
     before = _Usage.now()
     kernel.dispatch(_request("execute_request", order["execute"], order["id"]))
     wire.send(ANSWER, {"done": order["id"], "usage": before.since()})
+    continuity.after_cell(order.get("next"), kernel.succeeded)
 
 
 def _request(kind: str, content: dict[str, Any], identity: str) -> dict[str, Any]:
@@ -114,14 +120,14 @@ class _Usage:
     @classmethod
     def now(cls) -> _Usage:
         """Begins to count; the peak of memory starts anew where the system allows it."""
-        with suppress(OSError), open("/proc/self/clear_refs", "w") as peak:  # noqa: PTH123 - proc, on every cell
+        with suppress(OSError), open("/proc/self/clear_refs", "w") as peak:
             peak.write(RESET_PEAK)
         return cls(cls._cpu(), time.perf_counter())
 
     def since(self) -> dict[str, float | int]:
         """Seconds, processor seconds, and resident bytes now and at their peak."""
-        memory = {}
-        with suppress(OSError), open("/proc/self/status") as status:  # noqa: PTH123 - likewise
+        memory: dict[str, int] = {}
+        with suppress(OSError), open("/proc/self/status") as status:
             memory = {line[:5]: int(line.split()[1]) * 1024 for line in status if line.startswith(("VmRSS", "VmHWM"))}
         return {
             "seconds": round(time.perf_counter() - self.started, 6),

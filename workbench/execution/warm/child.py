@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["become", "close_others", "end_with_parent", "exit_hooks", "freeze", "reseed"]
+__all__ = ["become", "close_others", "end_with_parent", "exit_hooks", "freeze", "one_thread", "reseed", "take_files"]
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -41,6 +41,16 @@ def become(files: Sequence[int], folder: str, environment: Mapping[str, str]) ->
     Raises:
         OSError: the folder does not exist or cannot be entered.
     """
+    take_files(files)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    reseed()
+
+
+def take_files(files: Sequence[int]) -> None:
+    """Takes over the client's standard files, in a session of its own that ends with this process's parent."""
     os.setsid()
     end_with_parent()
     for descriptor, given in enumerate(files[:3]):
@@ -48,14 +58,9 @@ def become(files: Sequence[int], folder: str, environment: Mapping[str, str]) ->
     for given in files[:3]:
         if given > 2:  # noqa: PLR2004 - the standard files themselves stay open
             os.close(given)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    time.tzset()
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: SIM115, PTH123 - lives as long as we
-    sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, closefd=False)  # type: ignore[misc]  # noqa: SIM115, PTH123
-    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # type: ignore[misc]  # noqa: SIM115, PTH123
-    reseed()
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: SIM115 - lives as long as we
+    sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, closefd=False)  # type: ignore[misc]  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False, errors="backslashreplace")  # type: ignore[misc]  # noqa: SIM115
 
 
 def close_others(keep: Iterable[int]) -> None:
@@ -76,6 +81,16 @@ def reseed() -> None:
     torch: Any = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "seed"):
         torch.seed()
+
+
+def one_thread() -> None:
+    """In a copy of a process that has computed: OpenMP's threads were the original's, and a team of one does not wait for them."""
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(1)
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "set_num_threads"):
+        torch.set_num_threads(1)
 
 
 def exit_hooks() -> None:

@@ -29,10 +29,15 @@ from workbench.execution.warm.wire import MESSAGE, Wire
 __all__ = ["WarmKernel", "build_kernel", "enable_inline_plots"]
 
 
+ABANDONED: list[object] = []
+"""Event loops of the kernels this process was forked from; their epoll is shared with the original, so nothing may close it."""
+
+
 class WireSession(Session):
     """A Jupyter session whose messages are frames on a wire; before there is one, they are dropped."""
 
     wire: Any = AnyTrait(allow_none=True)
+    reply_status: Any = AnyTrait("ok")
 
     def send(  # type: ignore[override]
         self,
@@ -51,6 +56,8 @@ class WireSession(Session):
             message, buffers = msg_or_type, buffers or msg_or_type.get("buffers", [])
         else:
             message = self.msg(msg_or_type, content=content, parent=parent, header=header, metadata=metadata)
+        if message["header"]["msg_type"] == "execute_reply":
+            self.reply_status = message["content"]["status"]
         wire: Wire | None = self.wire
         if wire is not None:
             named = ("header", "parent_header", "metadata", "content")
@@ -113,6 +120,8 @@ class WarmKernel:
     def __init__(self, application: WireApp, kernel: WireKernel) -> None:
         self.application, self.kernel, self.session = application, kernel, kernel.session
         self.capture = Capture()
+        self.succeeded = True
+        self.before: Any = None
 
     @property
     def shell(self) -> Any:
@@ -120,7 +129,7 @@ class WarmKernel:
         return self.kernel.shell
 
     def start(self, wire: Wire) -> None:
-        """Begins to talk over `wire`; also again in a forked copy, whose loop and pipes were the original's."""
+        """Begins to talk over `wire`."""
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         self.kernel._control_lock = asyncio.Lock()
@@ -128,6 +137,11 @@ class WarmKernel:
         self.kernel.shell_channel_thread = types.SimpleNamespace(parent_thread=threading.current_thread())
         sys.stdout, sys.stderr = self.capture.start(self.session)
         self.session.wire = wire
+
+    def renew(self) -> None:
+        """In a forked copy, before `start`: what belongs to the original is left alone, since closing it would reach it."""
+        ABANDONED.append(self.loop)
+        self.capture = Capture()
 
     def stop(self) -> None:
         """Ends talking; what is printed from now on goes to the process's own files."""
@@ -152,10 +166,11 @@ class WarmKernel:
                 handled = handler(None, [b"workbench"], message)
                 if inspect.isawaitable(handled):
                     await handled
+                self.succeeded = self.session.reply_status != "error"
             except Exception:
                 kernel.log.exception("a message handler failed")
             except KeyboardInterrupt:
-                kernel.log.error("KeyboardInterrupt caught in kernel.")  # noqa: TRY400 - the notebook's cell shows it
+                kernel.log.error("KeyboardInterrupt caught in kernel.")
             finally:
                 kernel.post_handler_hook()
         for stream in (sys.stdout, sys.stderr):

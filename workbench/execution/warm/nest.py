@@ -12,10 +12,10 @@ from typing import Any
 
 from workbench.execution.warm.attached import serve_jupyter
 from workbench.execution.warm.brood import Brood, native_threads
-from workbench.execution.warm.cells import serve_cells, start_kernel
+from workbench.execution.warm.cells import run_cells
 from workbench.execution.warm.child import close_others, end_with_parent, freeze
 from workbench.execution.warm.imports import import_all, stamps
-from workbench.execution.warm.kernel import build_kernel, enable_inline_plots
+from workbench.execution.warm.kernel import build_kernel
 from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
 
 __all__ = ["IDLE_SECONDS", "run_nest"]
@@ -100,7 +100,7 @@ class _Nest:
                 spare.wire.close()
                 self.brood.adopt(spare.pid, client)
                 return spare.pid
-        return self.brood.fork(client, lambda: _run_cells(order, list(frame.files[1:])))
+        return self.brood.fork(client, lambda: _run_unprepared(order, list(frame.files[1:])))
 
     def _fork_jupyter(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
         return self.brood.fork(client, lambda: serve_jupyter(order, list(frame.files[1:])))
@@ -134,16 +134,10 @@ def _wait_as_spare(wire: Wire) -> None:
     assert frame is not None  # noqa: S101 - without a deadline, receive waits
     *files, connection = frame.files
     talk = Wire(socket.socket(fileno=connection))
-    start_kernel(kernel, frame.content(), files, talk)
-    enable_inline_plots()
-    serve_cells(kernel, talk)
+    run_cells(kernel, frame.content(), files, talk)
 
 
-def _run_cells(order: dict[str, Any], given: list[int]) -> None:
+def _run_unprepared(order: dict[str, Any], given: list[int]) -> None:
     close_others(given)
     *files, connection = given
-    kernel = build_kernel()
-    talk = Wire(socket.socket(fileno=connection))
-    start_kernel(kernel, order, files, talk)
-    enable_inline_plots()
-    serve_cells(kernel, talk)
+    run_cells(build_kernel(), order, files, Wire(socket.socket(fileno=connection)))

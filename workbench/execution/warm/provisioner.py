@@ -45,7 +45,7 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
                 "environment": environment,
                 "arguments": cmd[3:],
             }
-            with open(os.devnull, "r+b") as null:  # noqa: PTH123 - its descriptor is all we want
+            with open(os.devnull, "r+b") as null:
                 standard = [null.fileno(), *(_descriptor(given.get(name), own, null.fileno()) for name, own in _OUTPUTS)]
                 forked = await asyncio.get_running_loop().run_in_executor(None, lambda: ask(order, [], standard=standard))
         except Unavailable as reason:

@@ -6,11 +6,11 @@ a socket in a folder only that user can enter.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -40,6 +40,7 @@ def main(address: str) -> None:
         os._exit(0 if ready else 1)
     os.close(reading)
     os.setsid()
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else the debugger that ipykernel imports complains in the log
     _preload()
     server = _Server(Path(address))
     os.write(writing, b"1")
@@ -51,16 +52,14 @@ def main(address: str) -> None:
 
 def _preload() -> None:
     """What every kernel and every job needs; none of it starts a thread."""
-    from workbench.execution.warm.child import freeze
-
     import ipykernel.debugger  # noqa: F401 - imported by the kernel when it is made
-    import IPython.core.completer
     import papermill  # noqa: F401 - jobs
 
-    import workbench.execution.client  # noqa: F401 - jobs
-    import workbench.execution.engine  # noqa: F401 - jobs
-    import workbench.execution.warm.job  # noqa: F401
+    import workbench.execution.client
+    import workbench.execution.engine
+    import workbench.execution.warm.job
     import workbench.execution.warm.nest  # noqa: F401
+    from workbench.execution.warm.child import freeze
 
     freeze()
 
@@ -137,7 +136,7 @@ class _Server:
             return
         try:
             kept = self._obey(frame, client)
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError, ImportError, AttributeError) as error:
             kept = False
             with suppress(OSError):
                 client.send(ANSWER, {"error": f"the order cannot be carried out: {type(error).__name__}: {error}"})
@@ -163,7 +162,9 @@ class _Server:
         if order["kind"] in ("cells", "jupyter"):
             self._pass_on(order, frame, client)
             return False  # the nest has its own copy of the connection
-        client.send(ANSWER, {"pid": self.brood.fork(client, _job(order, list(frame.files)), gently=True)})
+        module, _, name = order["entry"].partition(":")
+        entry = getattr(importlib.import_module(module), name)
+        client.send(ANSWER, {"pid": self.brood.fork(client, _job(entry, order, list(frame.files)), gently=True)})
         return True
 
     def _state(self) -> dict[str, Any]:
@@ -247,15 +248,14 @@ def _close(files: Sequence[int]) -> None:
             os.close(each)
 
 
-def _job(order: dict[str, Any], files: list[int]) -> Callable[[], None]:
+def _job(entry: Callable[[dict[str, Any], Wire], int], order: dict[str, Any], files: list[int]) -> Callable[[], None]:
     def live() -> None:
         from workbench.execution.warm.child import become, close_others, exit_hooks
-        from workbench.execution.warm.job import run_job
 
         close_others(files)
         *standard, connection = files
         become(standard, order["cwd"], order["environment"])
-        code = run_job(order["job"], Wire(socket.socket(fileno=connection)))
+        code = entry(order["job"], Wire(socket.socket(fileno=connection)))
         exit_hooks()
         os._exit(code)
 

@@ -167,11 +167,13 @@ class Capture:
         for name, descriptor in self.descriptor.items():
             os.dup2(self.original[name], descriptor)
 
-    def renew(self) -> None:
-        """In a forked copy: pipes and the thread were the original's."""
-        for reading in self._readers.values():
-            os.close(reading)
-        self.lock, self._written = threading.RLock(), threading.Event()
+    def abandon(self) -> None:
+        """In a forked copy: pipes, thread and standard files are the original's; the copy writes nowhere."""
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, *self.descriptor.values()):
+            os.dup2(null, descriptor)
+        for inherited in (null, *self._readers.values(), *self.original.values()):
+            os.close(inherited)
 
     def wake(self) -> None:
         """Something was written and is not sent yet."""
