@@ -71,12 +71,18 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookRun:
-    """Which notebook ran: its name, the digest of its source, the digest of the executed file, seconds taken."""
+    """Which notebook ran: its name, the digest of its source, the digest of the executed file, seconds taken.
+
+    Of a run that continued an earlier one, `restored` are the ids of the cells that did not run again, and `edited` of those
+    that differ from the earlier run's.
+    """
 
     name: str
     source: str
     executed: str
     seconds: float
+    restored: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

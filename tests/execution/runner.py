@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from workbench.errors import WorkbenchError
-from workbench.execution import Step
 from workbench.execution.notebook_run import run_notebook
+from workbench.execution.step import Step
 from workbench.store import Objects
 
 

@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import NotebookInvalid, ParametersInvalid
-from workbench.execution import read_parameters
-from workbench.execution.parameters import parse_parameters
+from workbench.execution.parameters import parse_parameters, read_parameters
 
 CELL = """\
 from typing import Annotated, Literal

@@ -4,13 +4,14 @@ import base64
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workbench.execution.rendering import notebook_page
+from workbench.execution.rendering import load_renderer, notebook_page, page_beside
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 ATTACKS = [
@@ -214,3 +215,19 @@ def test_colours_of_a_traceback_survive():
 
 def test_links_within_the_notebook_stay():
     assert "#two" in [link.get("href") for link in Page(render(markdown("[there](#two)\n\n# two"))).of("a")]
+
+
+def test_the_page_beside_a_notebook_is_rendered_once(tmp_path: Path) -> None:
+    executed = tmp_path / "01_prepare.ipynb"
+    executed.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
+    page = page_beside(executed)
+    assert page.name == "01_prepare.html"
+    assert page.read_text(encoding="utf-8").endswith("</html>")
+    page.write_text("kept", encoding="utf-8")
+    assert page_beside(executed).read_text(encoding="utf-8") == "kept"
+
+
+def test_a_renderer_that_was_loaded_ahead_renders_the_same_page() -> None:
+    before = render(markdown("# title"), code(shown({"text/html": "<p>x</p>"})))
+    load_renderer()
+    assert render(markdown("# title"), code(shown({"text/html": "<p>x</p>"}))) == before

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from workbench.errors import NotFound
-from workbench.execution import Step
-from workbench.execution.step import current_folder, read_outcome, read_saved, read_step, write_outcome, write_saved
+from workbench.execution.step import Step, current_folder, read_outcome, read_saved, read_step, write_outcome, write_saved
 from workbench.records import Saved
 
 MODEL = Saved(name="model", format="model.skops", digest="d" * 64, size=3)

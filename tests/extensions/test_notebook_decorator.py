@@ -15,11 +15,12 @@ from workbench.store import Objects, open_control
 from workbench.store.objects import digest_of
 
 FAILING = """
-from metaflow import FlowSpec, JSONType, Parameter, notebook, step
+from metaflow import FlowSpec, JSONType, Parameter, notebook, retry, step
 
 class ExperimentFlow(FlowSpec):
     parameters = Parameter("parameters", type=JSONType, default="{}")
 
+    @retry(times=1, minutes_between_retries=0)
     @notebook("01_prepare.ipynb")
     @step(start=True)
     def prepare(self):
@@ -39,8 +40,9 @@ from metaflow import Flow, namespace
 from metaflow.cards import get_cards
 namespace(None)
 task = Flow("ExperimentFlow").latest_run["prepare"].task
-card = get_cards(task, type="workbench_notebook")[0]
-sys.stdout.write(card.get())
+cards = get_cards(task, type="workbench_notebook")
+assert len(cards) == 1, "a step that was tried again has one card"
+sys.stdout.write(cards[0].get())
 """
 
 
@@ -91,6 +93,13 @@ def test_the_executed_notebook_is_the_steps_card_also_after_a_failure(
     assert "Card Render Failed" not in done.stdout
     assert "seen before" in done.stdout
     assert "the bank is closed" in done.stdout
+
+
+def test_the_page_lies_beside_the_executed_notebook(failed: tuple[Layout, subprocess.CompletedProcess[str]]) -> None:
+    layout, _ = failed
+    pages = [path.with_suffix(".html") for path in layout.runs.rglob("01_prepare.ipynb")]
+    assert len(pages) == 2  # one for each attempt
+    assert all("the bank is closed" in page.read_text(encoding="utf-8") for page in pages)
 
 
 def test_the_executed_notebook_is_kept_in_the_object_store(failed: tuple[Layout, subprocess.CompletedProcess[str]]) -> None:

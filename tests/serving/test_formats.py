@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import joblib
@@ -84,3 +86,24 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_every_trusted_type_has_a_reason():
     assert all(len(reason) > 20 for reason in TRUSTED.values())
+
+
+TYPES = """
+import sys
+from workbench.serving.scorer.trusted import open_skops
+io = open_skops() if "ours" in sys.argv else __import__("skops.io").io
+from skops.io import _trusted_types
+trusted = {name: listed for name, listed in vars(_trusted_types).items() if name.endswith("_NAMES")}
+sys.stdout.write(f"{'torch' in sys.modules} {trusted}")
+import sklearn.externals.array_api_compat.torch  # what was kept out for a moment can be imported later
+"""
+
+
+def test_skops_is_opened_without_torch_and_trusts_the_same_types():
+    ours, theirs = (
+        subprocess.run([sys.executable, "-c", TYPES, who], capture_output=True, text=True, timeout=60, check=True).stdout
+        for who in ("ours", "theirs")
+    )
+    assert ours.startswith("False ")
+    assert "SKLEARN_ESTIMATOR_TYPE_NAMES" in ours
+    assert ours.partition(" ")[2] == theirs.partition(" ")[2]

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from workbench.data import write_project
-from workbench.execution import Step
+from workbench.execution.step import Step
 from workbench.records import Candidate, DatasetVersion, Estimate, FairnessReview, ModelVersion, NotebookRun, PreparedData
 from workbench.session.values import write_value
 from workbench.settings import Layout

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -71,6 +74,19 @@ def test_kill_9_of_a_writer_leaves_no_object(objects, child):
     assert objects.path(digest).read_bytes() == b"x"
 
 
+def test_what_a_killed_writer_left_is_removed_a_day_later_by_the_next_one(objects):
+    objects.root.mkdir()
+    left, young, other = (objects.root / name for name in (".writing-left", ".writing-young", "notes"))
+    for path in (left, young, other):
+        path.write_bytes(b"x")
+    for path in (left, other):
+        os.utime(path, (0, time.time() - 25 * 60 * 60))
+    objects.write_bytes(b"new")
+    assert not left.exists()
+    assert young.exists(), "its writer may be at work"
+    assert other.exists(), "no writer made it"
+
+
 def test_a_replaced_file_is_whole_for_its_readers_and_after_kill_9(tmp_path, child):
     target, whole = tmp_path / "file", [letter * (1 << 20) for letter in (b"a", b"b")]
     for _ in range(3):
@@ -83,10 +99,33 @@ def test_a_replaced_file_is_whole_for_its_readers_and_after_kill_9(tmp_path, chi
         assert target.read_bytes() in whole
 
 
+def test_a_stream_is_kept_like_a_file(objects):
+    content = os.urandom(3_000_000)
+    assert objects.stream(lambda stream: stream.write(content)) == objects.write_bytes(content)
+    digest, _ = objects.write_bytes(content)
+    assert files(objects.root) == [objects.path(digest)]
+    assert objects.path(digest).read_bytes() == content
+    assert objects.path(digest).stat().st_mode & 0o777 == 0o400
+
+
+def test_a_stream_that_fails_leaves_nothing(objects):
+    def fill(stream: IO[bytes]) -> None:
+        stream.write(bytes(3_000_000))
+        raise RuntimeError("on the way")
+
+    with pytest.raises(RuntimeError, match="on the way"):
+        objects.stream(fill)
+    assert files(objects.root) == []
+
+
 def test_a_full_disk_leaves_the_old_file_and_no_half_object(small_disk):
     objects, target = Objects(small_disk / "objects"), small_disk / "file"
     replace_file(target, b"old")
-    for write in (objects.write_bytes, lambda content: replace_file(target, content)):
+    for write in (
+        objects.write_bytes,
+        lambda content: objects.stream(lambda stream: stream.write(content)),
+        lambda content: replace_file(target, content),
+    ):
         with pytest.raises(OSError, match="No space") as caught:
             write(b"x" * 2_000_000)
         assert caught.value.errno == errno.ENOSPC

@@ -72,6 +72,9 @@ def run(
         list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="A notebook parameter; repeatable.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Steps that may run at once.")] = 2,
+    keep: Annotated[
+        float, typer.Option(min=0, help="Minutes for which a failed run can be continued and attached to at once.")
+    ] = 15,
     json: Json = False,
 ) -> None:
     """Run the experiment: prepare, train every candidate, review, choose, package."""
@@ -82,8 +85,50 @@ def run(
 
     layout = find_project()
     with RunProgress(quiet=json) as progress:
-        run_id = run_experiment(layout, pairs(parameter or ()), workers=workers, on_event=progress)
+        given = pairs(parameter or ())
+        run_id = run_experiment(layout, given, workers=workers, keep_seconds=60 * keep, on_event=progress)
     print_journey(layout, run_id, seconds=progress.seconds(), as_json=json)
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(help="The id of a run that failed or was interrupted.")],
+    from_cell: Annotated[
+        str | None, typer.Option("--from", metavar="CELL", help="Run again from the cell with this id on.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Steps that may run at once.")] = 2,
+    json: Json = False,
+) -> None:
+    """Continue a run where it failed: what had finished is not executed again."""
+    from workbench.cli.journey import print_journey
+    from workbench.cli.progress import RunProgress
+    from workbench.orchestration.continuing import resume_run
+    from workbench.settings import find_project
+
+    layout = find_project()
+    with RunProgress(quiet=json) as progress:
+        run_id = resume_run(layout, run, from_cell=from_cell, workers=workers, on_event=progress)
+    print_journey(layout, run_id, seconds=progress.seconds(), as_json=json)
+
+
+@app.command()
+def attach(
+    run: Annotated[
+        str | None, typer.Argument(help="A run that failed or is running; the latest that was kept by default.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=1, help="How long the kernel waits for a cell before it ends.")] = 30,
+    json: Json = False,
+) -> None:
+    """Open a run's kernel in JupyterLab: its notebook, its variables, at the cell that failed."""
+    from workbench.orchestration.attaching import attach_to
+    from workbench.settings import find_project
+
+    attached = attach_to(find_project(), run, minutes=minutes)
+    if json:
+        print_json({"url": attached.url, "notebook": str(attached.notebook), "minutes": attached.minutes})
+    else:
+        print_done(f"{attached.notebook} has its kernel, for {attached.minutes:g} minutes after the last cell")
+        print_next(attached.url)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 
 import rich.progress  # noqa: F401 - imported ahead, like the two below: what `execute` imports when it runs
 
-import workbench.cli.output  # noqa: F401
+import workbench.cli.output
 import workbench.execution.papermill_run  # noqa: F401
 from workbench.cli.entry import main
 from workbench.execution.warm.wire import Wire

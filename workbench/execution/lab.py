@@ -1,4 +1,4 @@
-"""The JupyterLab process of `workbench lab`: `python -m workbench.execution.lab` is `python -m jupyterlab`, up a second earlier."""
+"""The JupyterLab process of `workbench lab`: `python -m workbench.execution.lab` is `python -m jupyterlab`, a second sooner."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ process it happens right here.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time

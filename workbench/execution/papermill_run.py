@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.execution.lazy_grammar import defer_iri_grammar
+
+defer_iri_grammar()
 import papermill
 from jupyter_client.kernelspec import NoSuchKernel
 from papermill.exceptions import PapermillException, PapermillExecutionError

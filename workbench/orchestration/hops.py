@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from workbench.data.datasets import register
 from workbench.errors import NotebookFailed, NotebookInvalid, RunFailed, WorkbenchError, did_you_mean
 from workbench.execution.parameters import read_parameters
 from workbench.execution.step import Step, StepResult
+from workbench.orchestration.continuing import continuation_of
 from workbench.orchestration.parameters import check_parameters
 from workbench.orchestration.progress import Progress
 from workbench.project import read_project
@@ -41,7 +41,7 @@ class Hop:
     """One notebook hop: its word, its notebook, and what the flow knows of the steps before it.
 
     `joins` tells a step that joins several branches from one that follows a single branch; `taken` are the names that the
-    flow itself uses, which no saved value may have; `attempt` counts from 0.
+    flow itself uses, which no saved value may have; `attempt` counts from 0; `origin` is the run that this one continues.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Hop:
     branches: tuple[Branch, ...]
     joins: bool
     taken: frozenset[str]
+    origin: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -116,7 +117,8 @@ def _run_and_record(
     from workbench.execution.notebook_run import run_notebook
 
     step, parent = _step(hop, layout, control, objects)
-    result = run_notebook(step, folder=hop.folder, objects=objects, on_cell=progress.cell)
+    continuation = continuation_of(step, layout, hop.origin)
+    result = run_notebook(step, folder=hop.folder, objects=objects, on_cell=progress.cell, continuation=continuation)
     clash = sorted(hop.taken & set(result.saved))
     if clash:
         raise NotebookInvalid(
@@ -136,6 +138,8 @@ def _step(hop: Hop, layout: Layout, control: Control, objects: Objects) -> tuple
     if parent is None or hop.name == "watch":
         check_parameters(layout, hop.flow, hop.parameters)
     if parent is None:
+        from workbench.data.datasets import register  # loads polars, in the first step only
+
         project = read_project(layout.project_file)
         version = register(project, layout, control, objects, actor=actor(), revision=revision(layout.root))
         size = objects.path(version.digest).stat().st_size

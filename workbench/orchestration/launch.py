@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,18 @@ from workbench.records import new_id
 from workbench.settings import Layout, environment
 from workbench.store import open_control
 
-__all__ = ["launch"]
+__all__ = ["Origin", "launch"]
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The run that a new one continues: its number, and the step to begin again with; the failed one when empty."""
+
+    number: str
+    step: str = ""
 
 
 def launch(
@@ -32,6 +40,8 @@ def launch(
     *,
     parameters: Mapping[str, Any],
     options: Sequence[str] = (),
+    origin: Origin | None = None,
+    variables: Mapping[str, str] | None = None,
     workers: int = 2,
     on_event: Callable[[Event], None] = lambda _event: None,
 ) -> str:
@@ -42,6 +52,8 @@ def launch(
         flow: the flow file's stem, such as `experiment`.
         parameters: values for the notebooks' parameters.
         options: further command-line options of the flow.
+        origin: the run to continue, whose parameters hold; a new run without it.
+        variables: environment variables for the steps.
         workers: how many steps may run at once.
         on_event: called for each event of the run's progress, in order.
 
@@ -59,14 +71,14 @@ def launch(
     layout.runs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="wb-") as folder:
         run_file = Path(folder) / "run"
-        command = [sys.executable, str(script), "--quiet", "--no-pylint", "run", "--run-id-file", str(run_file)]
-        command += ["--max-workers", str(workers), "--parameters", json.dumps(dict(parameters)), *options]
+        command = [sys.executable, str(script), "--quiet", "--no-pylint", *_verb(origin, parameters, options)]
+        command += ["--run-id-file", str(run_file), "--max-workers", str(workers)]
         log = layout.runs / f"{new_id(flow)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and the project's own flow
                 command,
                 cwd=layout.root,
-                env=_shared_cores(environment(layout), workers),
+                env={**_shared_cores(environment(layout), workers), **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -79,6 +91,12 @@ def launch(
         raise _failure(layout, flow, run, log)
     assert run is not None  # noqa: S101 - a flow that ended well has written its run id
     return run
+
+
+def _verb(origin: Origin | None, parameters: Mapping[str, Any], options: Sequence[str]) -> list[str]:
+    if origin is None:
+        return ["run", "--parameters", json.dumps(dict(parameters)), *options]
+    return ["resume", *([origin.step] if origin.step else []), "--origin-run-id", origin.number, *options]
 
 
 def _shared_cores(variables: Mapping[str, str], workers: int) -> dict[str, str]:
@@ -103,7 +121,8 @@ def _follow(
                     position = end
             if ended:
                 return run
-            time.sleep(POLL_SECONDS)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(POLL_SECONDS)  # not a sleep: the end of the run is seen at once
     except BaseException:
         _cancel(process)
         raise

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import polars as pl
 
-from workbench.data.contract import Contract
 from workbench.errors import BadInput, NotFound, WaitsForPerson
 from workbench.project import read_project
 from workbench.records import Acceptance, BentoBuild, Candidate, FairnessReview, ModelVersion, PreparedData, Record, new_id
@@ -73,7 +71,9 @@ def package_model(
         PackagingFailed: no safe format reproduces the model's predictions.
     """
     parent = _released_by(version, control)
-    from workbench.serving.bento import is_stored  # loads BentoML, only when packaging
+    from workbench.data.contract import Contract  # these load BentoML, scikit-learn and polars: only when packaging
+    from workbench.data.frames import read_frame
+    from workbench.serving.bento import is_stored
     from workbench.serving.packaging import package
 
     built = [record for record in control.all(kind="bento", parent=parent.id) if isinstance(record, BentoBuild)]
@@ -86,7 +86,7 @@ def package_model(
         made = package(
             model_path=objects.path(candidate.saved["model"].digest),
             contract=contract,
-            holdout=pl.read_parquet(objects.path(prepared.saved["holdout"].digest)),
+            holdout=read_frame(objects.path(prepared.saved["holdout"].digest)),
             name=project.serving.name,
             version=version.id.removeprefix("model-"),
             max_rows=project.serving.max_rows,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import BadInput, DatasetUnusable, DataUnreadable, NotFound, did_you_mean
+from workbench.orchestration.continuing import KEEP, KEEP_SECONDS
 from workbench.orchestration.launch import launch
 from workbench.orchestration.parameters import parse_texts
 from workbench.orchestration.progress import Event
-from workbench.orchestration.watching import find_window
 from workbench.project import Project, read_project
 from workbench.records import ModelVersion
 from workbench.settings import PROJECT_FILE, Layout, actor, revision, templates
@@ -149,9 +149,16 @@ def _register(layout: Layout) -> str:
 
 
 def run_experiment(
-    layout: Layout, texts: Mapping[str, str], *, workers: int = 2, on_event: Callable[[Event], None] = lambda _event: None
+    layout: Layout,
+    texts: Mapping[str, str],
+    *,
+    workers: int = 2,
+    keep_seconds: float = KEEP_SECONDS,
+    on_event: Callable[[Event], None] = lambda _event: None,
 ) -> str:
     """Runs the experiment flow; parameters come as text from a command line. Returns the run's id.
+
+    After a failure, what is needed to continue at once stays in memory for `keep_seconds`.
 
     Raises:
         ProjectInvalid: workbench.toml does not validate.
@@ -162,8 +169,8 @@ def run_experiment(
     """
     _require_runnable(read_project(layout.project_file), layout)
     parameters = parse_texts(layout, "experiment", texts)
-    _register(layout)
-    return launch(layout, "experiment", parameters=parameters, workers=workers, on_event=on_event)
+    variables = {KEEP: str(keep_seconds)}
+    return launch(layout, "experiment", parameters=parameters, variables=variables, workers=workers, on_event=on_event)
 
 
 def run_watch(
@@ -177,6 +184,8 @@ def run_watch(
         BadInput: the window is too small to judge, or `since` is no time.
         RunFailed: a step failed.
     """
+    from workbench.orchestration.watching import find_window  # loads polars
+
     control = open_control(layout)
     try:
         find_window(layout, control, rows=rows, since=since)
@@ -188,8 +197,8 @@ def run_watch(
 
 def _require_runnable(project: Project, layout: Layout) -> None:
     """Says before anything starts what would fail after minutes."""
-    from workbench.data import infer_contract, read_table  # loads polars
-    from workbench.training.metrics import metric  # loads scipy
+    from workbench.data.contract import infer_contract  # these load polars
+    from workbench.data.reading import read_table
 
     for name in project.training.candidates:
         if not (layout.notebooks / f"{name}.ipynb").is_file():
@@ -198,6 +207,8 @@ def _require_runnable(project: Project, layout: Layout) -> None:
                 hint="Mend training.candidates, or put the notebook there.",
             )
     if project.training.metric is not None:
+        from workbench.training.metrics import metric  # loads scikit-learn
+
         metric(project.training.metric, project.dataset.task)
     contract = infer_contract(read_table(layout.root / project.dataset.source), project.dataset)
     favourable = project.fairness.favourable

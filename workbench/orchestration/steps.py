@@ -7,19 +7,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metaflow import current
 from metaflow.exception import MetaflowException
 
 from workbench.errors import WorkbenchError
-from workbench.orchestration.packaging import package_model
 from workbench.orchestration.progress import Progress
-from workbench.orchestration.watching import collect_window, write_page
-from workbench.project import parse_project
 from workbench.records import ModelVersion, Saved
 from workbench.settings import PROJECT_FILE, Layout, actor, find_project
-from workbench.store import Control, Objects, open_control
+
+if TYPE_CHECKING:
+    from workbench.store import Control, Objects
 
 __all__ = ["finish", "open_window", "package", "project_config", "publish_report"]
 
@@ -42,6 +41,8 @@ class _Place:
 
 def project_config(text: str) -> dict[str, Any]:
     """Parses workbench.toml for Metaflow's `Config`, validated and with its defaults."""
+    from workbench.project import parse_project  # loads pydantic: only the process that starts a flow parses its configuration
+
     try:
         return parse_project(text, Path(PROJECT_FILE)).model_dump(mode="json")
     except WorkbenchError as error:
@@ -50,6 +51,8 @@ def project_config(text: str) -> dict[str, Any]:
 
 def package(model: str) -> str | None:
     """Packages the chosen model as a bento; returns the id of its record, or None when nobody won or a person must decide."""
+    from workbench.orchestration.packaging import package_model
+
     with _step("package") as place:
         version = place.control.get(model)
         if not isinstance(version, ModelVersion) or version.state != "chosen":
@@ -59,12 +62,16 @@ def package(model: str) -> str | None:
 
 def open_window(*, rows: int | None, since: str | None) -> tuple[str, Mapping[str, Saved]]:
     """Fixes the served predictions to judge; returns the record they belong to and the stored values the notebook needs."""
+    from workbench.orchestration.watching import collect_window  # loads polars
+
     with _step("window") as place:
         return collect_window(place.layout, place.control, place.objects, rows=rows, since=since)
 
 
 def publish_report(report: str) -> Path:
     """Writes the report of a monitoring record as a page and returns its path."""
+    from workbench.orchestration.watching import write_page  # loads polars
+
     with _step("report") as place:
         return write_page(report, place.layout, place.control, place.objects)
 
@@ -77,6 +84,8 @@ def finish() -> None:
 
 @contextmanager
 def _place() -> Iterator[_Place]:
+    from workbench.store import Objects, open_control  # loads SQLAlchemy; who only starts the flow needs none
+
     layout = find_project()
     flow = str(current.flow_name).removesuffix("Flow").lower()
     run = f"{flow}-{current.run_id}"

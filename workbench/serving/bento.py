@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 import workbench
 from workbench.errors import ComponentMissing, PackagingFailed, bounded
 from workbench.serving.scorer.manifest import MANIFEST, Manifest
+from workbench.serving.scorer.trusted import open_skops
 from workbench.settings import TELEMETRY_OFF, templates
 
 __all__ = ["build_bento", "is_stored", "open_bentoml", "pinned"]
@@ -154,9 +155,7 @@ def _generate(manifest: Manifest, *, model_tag: str, model_file: Path, folder: P
 
 def _copy_estimators(model_file: Path, package: Path, target: Path) -> None:
     """Copies the modules of our own estimators that a skops file names, and what these import; their packages become empty."""
-    import skops.io
-
-    named = (_OURS.match(kind) for kind in skops.io.get_untrusted_types(file=model_file))
+    named = (_OURS.match(kind) for kind in open_skops().get_untrusted_types(file=model_file))
     waiting, copied = [module[0] for module in named if module], set(MODULES)
     while waiting:
         relative = "/".join(waiting.pop().split(".")[1:]) + ".py"

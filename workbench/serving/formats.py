@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from workbench.errors import DataUnreadable
-from workbench.serving.scorer.trusted import load_model, refuse_untrusted
+from workbench.serving.scorer.trusted import load_model, open_skops, refuse_untrusted
 
 __all__ = ["read_model", "write_model"]
 
@@ -24,10 +24,9 @@ def write_model(model: object, path: Path) -> None:
     Raises:
         PackagingFailed: the model holds types that are not on the reviewed list.
     """
-    import skops.io
-
-    content = skops.io.dumps(model)
-    refuse_untrusted(skops.io.get_untrusted_types(data=content))
+    skops_io = open_skops()
+    content = skops_io.dumps(model)
+    refuse_untrusted(skops_io.get_untrusted_types(data=content))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

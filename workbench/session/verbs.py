@@ -10,9 +10,11 @@ from typing import Any, get_type_hints
 import msgspec
 
 from workbench.errors import BadInput, ParametersInvalid, did_you_mean
+from workbench.execution.secrets import holds_secret, resolve, scrubber_of_process
 from workbench.project import read_project
 from workbench.records import HOPS, Saved, outcome_of
 from workbench.session.binding import current_binding
+from workbench.session.guarding import refuse_secrets
 from workbench.session.outcome import Outcome
 from workbench.session.values import plain, read_value, write_value
 from workbench.store import Objects
@@ -45,13 +47,15 @@ def save(**values: object) -> None:
     """Keeps values for downstream steps: frames, arrays, fitted models, or anything with a JSON form. Nothing is pickled.
 
     Raises:
-        BadInput: a value cannot be stored, or a name belongs to the workbench; the message names it.
+        BadInput: a value cannot be stored or holds a secret, or a name belongs to the workbench; the message names it.
     """
     binding = current_binding()
     objects = Objects(binding.layout.objects)
     for name in values:
         if name in ("project", "dataset", "candidates", *HOPS):
             raise BadInput(f"session.save({name}=…): this name belongs to the workbench", hint="Choose another name.")
+    for name, value in values.items():
+        refuse_secrets("save", name, value)
     for name, value in values.items():
         binding.saved(write_value(objects, name, value))
 
@@ -63,7 +67,7 @@ def record(**outcome: object) -> Outcome:
         outcome: the fields of the hop's record (see `workbench.records`), such as `metrics` and `cross_validation`.
 
     Raises:
-        BadInput: the hop records no such field, or its value has another shape than the record's.
+        BadInput: the hop records no such field, its value has another shape than the record's, or it holds a secret.
     """
     binding = current_binding()
     hop = _hop_of(outcome, binding.hop)
@@ -76,6 +80,7 @@ def record(**outcome: object) -> Outcome:
             raise BadInput(
                 f"session.record({name}=…): {error}", hint=f"Expected {hints[name]}; see the record of {hop!r}."
             ) from error
+        refuse_secrets("record", name, checked[name])
     binding.recorded(checked)
     return Outcome(hop, checked)
 
@@ -95,11 +100,20 @@ def show(thing: object, static: Callable[[], object] | None = None) -> None:
         sys.modules["matplotlib.pyplot"].close(shown)  # an open figure would be shown again at the end of the cell
 
 
+class _Values(SimpleNamespace):
+    """Parameters as attributes; printed, a secret shows as its reference."""
+
+    def __repr__(self) -> str:
+        return scrubber_of_process().text(super().__repr__())
+
+
 def parameters() -> SimpleNamespace:
-    """The notebook's parameters with their validated values, as attributes.
+    """The notebook's parameters with their validated values, as attributes; a `Secret` is resolved to the secret itself.
 
     Raises:
         ParametersInvalid: a value that was set by hand does not fit its declared type or limits.
+        NotFound: no place knows the secret that a parameter names.
+        BadInput: what a place holds under the name cannot be used as a secret.
     """
     from pydantic import ConfigDict, ValidationError, create_model  # 0.2 s that other verbs do not need
 
@@ -108,12 +122,21 @@ def parameters() -> SimpleNamespace:
     declared = {name: kind for name, kind in annotated.items() if names is None or name in names}
     fields: dict[str, Any] = {name: (kind, ...) for name, kind in declared.items()}
     config = ConfigDict(strict=True, arbitrary_types_allowed=True, protected_namespaces=())
+    model = create_model("Parameters", __config__=config, **fields)
     try:
-        checked = create_model("Parameters", __config__=config, **fields)(**{name: getattr(notebook, name) for name in declared})
+        checked = model(**{name: getattr(notebook, name) for name in declared})
     except ValidationError as error:
-        problems = [f"{detail['loc'][0]}: given {detail['input']!r}, {detail['msg']}" for detail in error.errors()]
-        raise ParametersInvalid("a parameter does not fit its declaration", problems=problems) from error
-    return SimpleNamespace(**{name: getattr(checked, name) for name in declared})
+        problems = list(dict.fromkeys(_problem(detail, declared[str(detail["loc"][0])]) for detail in error.errors()))
+    else:
+        values = {name: getattr(checked, name) for name in declared}
+        secrets = [name for name, kind in declared.items() if holds_secret(kind) and values[name] is not None]
+        return _Values(**{**values, **{name: resolve(values[name]) for name in secrets}})
+    raise ParametersInvalid("a parameter does not fit its declaration", problems=problems)
+
+
+def _problem(detail: Any, kind: Any) -> str:
+    given = "what is not shown, as it may be a secret" if holds_secret(kind) else repr(detail["input"])
+    return f"{detail['loc'][0]}: given {given}, {detail['msg']}"
 
 
 def _hop_of(outcome: dict[str, object], bound: str | None) -> str:

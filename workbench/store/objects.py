@@ -5,14 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import IO, cast
 
 from workbench.errors import NotFound
+from workbench.store.sink import Sink
 
 __all__ = ["Objects", "digest_of", "replace_file"]
+
+PARTIAL = ".writing-"
+DAY = 24 * 60 * 60
 
 
 def digest_of(path: Path) -> str:
@@ -32,12 +39,21 @@ def _sync_folder(folder: Path) -> None:
 @contextmanager
 def _temporary(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".writing-")
+    handle, name = tempfile.mkstemp(dir=folder, prefix=PARTIAL)
     os.close(handle)
     try:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Removes, once in each process, what writers that were killed left in a folder: a living one wrote within the day."""
+    for partial in folder.glob(f"{PARTIAL}*"):
+        with suppress(FileNotFoundError):  # its writer, or another sweeper, was faster
+            if partial.stat().st_mtime < time.time() - DAY:
+                partial.unlink()
 
 
 def _publish(temporary: Path, target: Path) -> None:
@@ -69,16 +85,35 @@ class Objects:
         Returns:
             The digest and the size in bytes. Storing the same bytes twice keeps one file.
         """
-        with _temporary(self.root) as temporary:
+        with self._writing() as temporary:
             fill(temporary)
-            digest, size = digest_of(temporary), temporary.stat().st_size
-            target = self._place(digest)
-            if not target.exists():
-                target.parent.mkdir(exist_ok=True)
-                _sync_folder(self.root)
-                temporary.chmod(0o400)
-                _publish(temporary, target)
-            return digest, size
+            return self._keep(temporary, digest_of(temporary))
+
+    def stream(self, fill: Callable[[IO[bytes]], object]) -> tuple[str, int]:
+        """Stores what `fill(stream)` writes, one piece after the other; for large values, which are hashed on the way.
+
+        Returns:
+            The digest and the size in bytes, as `write`.
+        """
+        with self._writing() as temporary:
+            with Sink(temporary) as sink:
+                fill(cast("IO[bytes]", sink))  # which is how libraries name a binary stream
+            return self._keep(temporary, sink.digest)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Path]:
+        _sweep(self.root)
+        with _temporary(self.root) as temporary:
+            yield temporary
+
+    def _keep(self, temporary: Path, digest: str) -> tuple[str, int]:
+        size, target = temporary.stat().st_size, self._place(digest)
+        if not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            _sync_folder(self.root)
+            temporary.chmod(0o400)
+            _publish(temporary, target)
+        return digest, size
 
     def write_bytes(self, content: bytes) -> tuple[str, int]:
         """Stores bytes; returns their digest and size."""

@@ -86,7 +86,8 @@ def _add(made: Needles, name: str, text: str) -> None:
     def needles(forms: Iterable[bytes], *, frayed: bool = False) -> list[Needle]:
         return [Needle(name, form, math.ceil(len(form) * enough), frayed) for form in dict.fromkeys(forms) if form]
 
-    plain = list(dict.fromkeys(view.data for form in _escaped(text) for view in unescaped(View(form))))
+    readable = dict.fromkeys(view.data for form in _escaped(text) for view in unescaped(View(form)))
+    plain = [form for form in readable if len(form) >= min(FOLDED, len(text))]  # of a secret of escapes little may be left
     lettered, numbered = list(_lettered(text, embedded=long)), list(_numbered(_utf8(text)))
     if not long:
         made.exact += [*needles([*plain, *numbered]), *needles(lettered, frayed=True)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Budget", "size_of"]
 
-GRACE, SHARE = 0.5, 0.10
+GRACE, SHARE = 0.2, 0.05
 """Seconds that snapshots may always take, and the share of the elapsed run on top."""
 
 _FIXED, _PER_BYTE = 0.02, 2e-9

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.execution.warm.place import runtime_folder, socket_path
+from workbench.execution.warm.place import socket_path
 from workbench.execution.warm.wire import ANSWER, ORDER, Wire, pair
 
 if TYPE_CHECKING:
@@ -140,11 +140,11 @@ def ask(
     with _all_open(standard) as files:
         for _ in range(TRIES):
             try:
-                control = _connect(environment) if connect_to is None else connect_to()
+                control = _connect(environment, Path(order["cwd"])) if connect_to is None else connect_to()
             except OSError as error:
                 raise Unavailable(f"what the run would continue from is gone: {error.strerror}") from error
             try:
-                control.send_files(ORDER, order, [*files, *connections])
+                control.send_files(ORDER, {**order, "traits": traits()}, [*files, *connections])
                 frame = control.receive(time.monotonic() + ANSWER_SECONDS)
             except (EOFError, OSError):
                 control.close()
@@ -176,8 +176,9 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def _connect(environment: Mapping[str, str]) -> Wire:
+def _connect(wanted: Mapping[str, str], folder: Path) -> Wire:
     try:
+        environment = starting_environment(wanted, folder)
         address = socket_path(environment)
         return _open(address) or _start(address, environment)
     except (OSError, WorkbenchError) as error:
@@ -206,8 +207,9 @@ def _start(address: Path, environment: Mapping[str, str]) -> Wire:
         already = _open(address)
         if already is not None:
             return already
-        program = "import sys; from workbench.execution.warm.server import main; main(sys.argv[1])"
-        command = [sys.executable, "-P", "-c", program, str(address)]
+        # the folder of this command is not to be searched; option -P would do that too, but every kernel would then have it
+        program = "import sys; sys.path[:] = filter(None, sys.path); from workbench.execution.warm.server import main; main(sys.argv[1])"
+        command = [sys.executable, "-c", program, str(address)]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(command, **quiet, env={**environment}, cwd="/", timeout=START_SECONDS, check=False)  # type: ignore[call-overload]  # noqa: S603
@@ -228,8 +230,7 @@ def stop(environment: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _tell(order: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any] | None:
-    runtime_folder()
-    control = _open(socket_path(environment))
+    control = _open(socket_path(starting_environment(environment, Path.cwd())))
     if control is None:
         return None
     with suppress(EOFError, OSError):

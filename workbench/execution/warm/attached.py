@@ -24,11 +24,9 @@ CHECK_SECONDS = 1.0
 def serve_jupyter(order: dict[str, Any], files: list[int]) -> None:
     """Becomes an ordinary ipykernel with the given arguments; never returns. Runs in a child forked from a nest."""
     close_others(files)
-    become(files, order["cwd"], order["environment"])
+    become(files, order)
     arguments = list(order["arguments"])
     sys.argv = ["ipykernel_launcher.py", *arguments]
-    if "" not in sys.path:
-        sys.path.insert(0, "")
     os.environ.pop("JPY_PARENT_PID", None)  # the nest ends it with its client
     application = IPKernelApp.instance()
     application.parent_handle = 1

@@ -25,10 +25,9 @@ RESET_PEAK = "5"  # written to /proc/self/clear_refs, resets the peak resident s
 def run_cells(kernel: WarmKernel, order: dict[str, Any], files: list[int], wire: Wire) -> None:
     """Completes a kernel that was built ahead: it becomes the process that the order describes; never returns."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    become(files, order["cwd"], order["environment"])
+    become(files, order)
     sys.argv = ["ipykernel_launcher.py"]
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    kernel.shell.init_environment()
     kernel.application.finish()
     enable_inline_plots()
     kernel.start(wire)

@@ -9,12 +9,15 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+
+from workbench.execution.warm.inherited import inherit
 
 __all__ = ["become", "close_others", "end_with_parent", "exit_hooks", "freeze", "one_thread", "reseed", "take_files"]
 
@@ -35,16 +38,18 @@ def freeze() -> None:
     gc.freeze()
 
 
-def become(files: Sequence[int], folder: str, environment: Mapping[str, str]) -> None:
-    """Takes over the client's standard files, working folder and environment, in a session of its own.
+def become(files: Sequence[int], order: Mapping[str, Any]) -> None:
+    """Takes over what the client has and its order holds: standard files, limits, folder, environment; in a session of its own.
 
     Raises:
         OSError: the folder does not exist or cannot be entered.
     """
     take_files(files)
-    os.chdir(folder)
+    inherit(order["traits"])
+    os.chdir(order["cwd"])
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(order["environment"])
+    tempfile.tempdir = None  # found by the former environment, if it was
     time.tzset()
     reseed()
 

@@ -30,7 +30,8 @@ NEVER = frozenset({"matplotlib_inline", "antigravity", "this", "__main__"})
 def modules_of(sources: Iterable[str]) -> tuple[str, ...]:
     """The modules that code cells import, in order; it stops where a cell changes what imports do.
 
-    Names only: nothing is imported or looked up here. `from a.b import c` counts as `a.b`, relative imports not at all.
+    Names only: nothing is imported or looked up here. `from a import b` counts as `a` and perhaps `a.b`, relative imports not
+    at all.
     """
     found: dict[str, None] = {}
     for source in sources:
@@ -54,7 +55,8 @@ def _imported(source: str) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.append(node.module)
+            # what is imported from a package may be a module of it, as in `from workbench import session`
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names if alias.name.islower())]
     return [name for name in names if name.partition(".")[0] not in NEVER | sys.stdlib_module_names]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,9 +14,12 @@ import msgspec
 from workbench.errors import NotebookFailed, WorkbenchError
 from workbench.execution.notebook_run import CellEvent, Execution
 from workbench.execution.papermill_run import execute
+from workbench.execution.rendering import page_beside
 from workbench.execution.warm.wire import ANSWER, Wire
 
 __all__ = ["run_job"]
+
+logger = logging.getLogger(__name__)
 
 CANCELLED = 130
 
@@ -28,7 +33,10 @@ def run_job(job: dict[str, Any], wire: Wire) -> int:
         wire.send(ANSWER, {"cell": msgspec.to_builtins(event)})
 
     try:
-        execute(execution, dict(os.environ), report)
+        try:
+            execute(execution, dict(os.environ), report)
+        finally:
+            _draw(Path(execution.executed))
     except WorkbenchError as error:
         _say(wire, {"failed": error.as_json()})
         return error.exit_code
@@ -42,6 +50,15 @@ def run_job(job: dict[str, Any], wire: Wire) -> int:
         return failure.exit_code
     _say(wire, {"done": True})
     return 0
+
+
+def _draw(executed: Path) -> None:
+    """The executed notebook as a page: here, where the renderer is imported already, instead of in the step that wants it."""
+    if executed.exists():
+        try:
+            page_beside(executed)
+        except Exception:
+            logger.exception("the page of %s could not be made; its step will try again", executed)
 
 
 def _say(wire: Wire, content: object) -> None:

@@ -12,14 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.errors import ComponentMissing
+from workbench.execution.warm.inherited import unalterable
 
-__all__ = ["import_environment", "runtime_folder", "socket_path"]
+__all__ = ["attached_folder", "import_environment", "runtime_folder", "socket_path", "starting_environment"]
 
-INTERPRETER = ("PYTHON", "LD_", "MALLOC_", "LC_", "LANG", "ASAN_", "GLIBC_")
-"""Variables that the interpreter or the dynamic linker reads once: another value needs another warm process."""
+INTERPRETER = (
+    *("PYTHON", "LD_", "MALLOC_", "LC_", "LANG", "ASAN_", "GLIBC_"),
+    *("OMP_", "KMP_", "GOMP_", "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "VECLIB_", "ARROW_"),
+)
+"""Variables that the interpreter, the dynamic linker, numpy or pyarrow (which papermill imports) reads once.
+
+Another value needs another warm process.
+"""
 
 LIBRARIES = (
-    *("OMP_", "KMP_", "GOMP_", "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "NUMEXPR_", "NUMBA_", "VECLIB_", "ARROW_", "POLARS_"),
+    *("HOME", "XDG_CONFIG_", "XDG_CACHE_", "XDG_DATA_HOME", "NUMEXPR_", "NUMBA_", "KERAS_", "POLARS_"),
     *("PANDAS_", "MPL", "CUDA", "NVIDIA_", "ROCR_", "HIP_", "TORCH", "PYTORCH", "TF_", "JAX", "XLA_", "HF_", "TRANSFORMERS_"),
     *("SKLEARN_", "SCIPY_", "JOBLIB_", "LOKY_", "IPYTHON", "JUPYTER_", "QT_", "TQDM_", "PLOTLY_", "RAY_", "DASK_"),
 )
@@ -49,10 +56,25 @@ def runtime_folder() -> Path:
     return folder
 
 
+def attached_folder() -> Path:
+    """Where JupyterLab looks for kernels that runs left: their connection files."""
+    folder = runtime_folder() / "attached"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def starting_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The environment for a warm process that serves kernels in `folder`: Python takes its search path relative to where it starts."""
+    searched = environment.get("PYTHONPATH")
+    if not searched:
+        return dict(environment)
+    return {**environment, "PYTHONPATH": os.pathsep.join(str(folder.absolute() / each) for each in searched.split(os.pathsep))}
+
+
 def socket_path(environment: Mapping[str, str]) -> Path:
-    """The socket of the warm process that serves this interpreter and environment."""
+    """The socket of the warm process that serves this interpreter and this starting environment, for processes like this one."""
     chosen = {name: value for name, value in sorted(environment.items()) if name.startswith(INTERPRETER)}
-    identity = json.dumps([sys.prefix, sys.version, chosen])
+    identity = json.dumps([sys.prefix, sys.version, chosen, unalterable()])
     return runtime_folder() / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sock"
 
 

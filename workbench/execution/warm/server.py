@@ -27,7 +27,7 @@ __all__ = ["main"]
 
 IDLE_SECONDS = 1800.0
 ORDER_SECONDS = 2.0
-MOST_NESTS = 6
+MOST_NESTS = 12
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED: unix(7)
 
 
@@ -254,7 +254,7 @@ def _job(entry: Callable[[dict[str, Any], Wire], int], order: dict[str, Any], fi
 
         close_others(files)
         *standard, connection = files
-        become(standard, order["cwd"], order["environment"])
+        become(standard, order)
         code = entry(order["job"], Wire(socket.socket(fileno=connection)))
         exit_hooks()
         os._exit(code)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
 
 from workbench.errors import PackagingFailed
 
-__all__ = ["TRUSTED", "load_model", "refuse_untrusted"]
+__all__ = ["TRUSTED", "load_model", "open_skops", "refuse_untrusted"]
 
 TRUSTED: Mapping[str, str] = {
     "numpy.dtype": "OneHotEncoder and OrdinalEncoder remember the dtype they produce; it is a name, not code",
@@ -21,17 +24,44 @@ TRUSTED: Mapping[str, str] = {
 }
 
 
+TORCH_BRIDGE = "sklearn.externals.array_api_compat.torch"
+
+
+def open_skops() -> ModuleType:
+    """`skops.io`, imported without torch.
+
+    skops lists scikit-learn's estimators at its import, and `sklearn.utils.all_estimators` (1.9) imports every subpackage on its
+    way, also those that it then ignores. One of them is the bridge to torch: a second of import that no model here asks for.
+    """
+    with _kept_out(TORCH_BRIDGE):
+        import skops.io
+    opened: ModuleType = skops.io
+    return opened
+
+
+@contextmanager
+def _kept_out(module: str) -> Iterator[None]:
+    """Lets the import of a module fail for a moment, unless it is there already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # how Python marks what must not be imported
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
 def load_model(content: bytes) -> object:
     """The model in the bytes of a skops file; nothing in it is constructed unless every type is on a list.
 
     Raises:
         PackagingFailed: not a skops file, or it holds types that nobody reviewed.
     """
-    import skops.io
-
+    skops_io = open_skops()
     try:
-        refuse_untrusted(skops.io.get_untrusted_types(data=content))
-        return skops.io.loads(content, trusted=list(TRUSTED))
+        refuse_untrusted(skops_io.get_untrusted_types(data=content))
+        return skops_io.loads(content, trusted=list(TRUSTED))
     except PackagingFailed:
         raise
     except Exception as error:  # a damaged archive fails in many ways, none of which skops wraps

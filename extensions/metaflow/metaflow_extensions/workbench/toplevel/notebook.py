@@ -11,10 +11,13 @@ id of its record as `self.record`, and the executed notebook as `self.executed_n
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from metaflow import StepMutator, UserStepDecorator
@@ -30,8 +33,9 @@ logger = logging.getLogger(__name__)
 OWN_NAMES = frozenset({"record", "saved", "executed_notebook", "input", "index"})
 """Attributes of a step that are no values of the notebook."""
 
-CARD = {"type": "workbench_notebook", "id": "notebook"}
+CARD_TYPE, CARD_ID = "workbench_notebook", "notebook"
 
+atexit.register(gc.freeze)  # a process that ends need not look for cycles in all it has imported: 0.1 to 0.5 s for each step
 os.environ.update(TELEMETRY_OFF)
 os.environ.setdefault("USERNAME", "workbench")  # Metaflow's last resort; it refuses root, and a container may name nobody
 
@@ -54,10 +58,6 @@ class notebook(StepMutator, UserStepDecorator):
     def init(self, path: str | None = None, *, from_item: bool = False, hop: str | None = None) -> None:
         """Metaflow calls this instead of `__init__`."""
         self.path, self.from_item, self.hop = path, from_item, hop
-
-    def mutate(self, mutable_step: Any) -> None:
-        """Attaches the card that shows the executed notebook."""
-        mutable_step.add_decorator("card", deco_kwargs=dict(CARD), duplicates=mutable_step.IGNORE)
 
     def add_to_package(self) -> Iterator[tuple[str, str, Any]]:
         """Ships the notebooks and the project file with the code when the flow runs elsewhere."""
@@ -86,36 +86,43 @@ class notebook(StepMutator, UserStepDecorator):
             branches=tuple(Branch(record=getattr(each, "record", None), saved=getattr(each, "saved", {})) for each in upstream),
             joins=inputs is not None,
             taken=frozenset(dir(type(flow))) | OWN_NAMES,
+            origin=f"{word}-{current.origin_run_id}" if current.origin_run_id else None,
             parameters=dict(flow.parameters),
         )
-        executed = hop.folder / hop.notebook
         try:
             result = run_hop(hop)
         except WorkbenchError as error:
-            flow.executed_notebook = executed.read_text(encoding="utf-8") if executed.exists() else None
-            _keep_card(flow, current.pathspec)
             raise NotebookStepFailed(str(error)) from error
-        flow.executed_notebook = executed.read_text(encoding="utf-8")
+        finally:
+            _keep_evidence(flow, hop.folder / hop.notebook, current.pathspec)
         flow.record, flow.saved = result.record, dict(result.saved)
         for saved_name, value in result.values.items():
             setattr(flow, saved_name, value)
 
 
-def _keep_card(flow: Any, task: str) -> None:
-    """Metaflow renders cards of successful tasks only; people look for the card of a failed one first."""
+def _keep_evidence(flow: Any, executed: Path, task: str) -> None:
+    """The executed notebook as an artifact and as a card, also of a failed step: people look for that one first.
+
+    Metaflow's own `@card` renders after successful steps only, in a process of its own that imports everything anew.
+    """
+    flow.executed_notebook = executed.read_text(encoding="utf-8") if executed.exists() else None
     if flow.executed_notebook is None:
         return
+    try:
+        _save_card(flow, executed, task)
+    except Exception:  # whatever is wrong with a picture of the step, the step itself is done
+        logger.exception("the card could not be kept; the executed notebook is %s", executed)
+
+
+def _save_card(flow: Any, executed: Path, task: str) -> None:
     from metaflow.datastore import FlowDataStore
     from metaflow.plugins.cards.card_datastore import CardDatastore
 
-    from workbench.execution.rendering import notebook_page
+    from workbench.execution.rendering import page_beside
 
+    page = page_beside(executed).read_text(encoding="utf-8")
     storage = type(flow._datastore.parent_datastore._storage_impl)
     root = CardDatastore.get_storage_root(storage.TYPE)
-    cards = FlowDataStore(flow.name, None, storage_impl=storage, ds_root=root)
-    store = CardDatastore(cards, pathspec=task)
-    try:
-        page = notebook_page(flow.executed_notebook)
-        store.save_card(uuid.uuid4().hex, CARD["type"], page, card_id=CARD["id"], overwrite=True)
-    except Exception:
-        logger.exception("the card of the failed notebook could not be kept; the executed notebook is in the run's folder")
+    cards = CardDatastore(FlowDataStore(flow.name, None, storage_impl=storage, ds_root=root), pathspec=task)
+    one = uuid.uuid5(uuid.NAMESPACE_OID, task).hex  # a step that is tried again replaces its card
+    cards.save_card(one, CARD_TYPE, page, card_id=CARD_ID, overwrite=True)

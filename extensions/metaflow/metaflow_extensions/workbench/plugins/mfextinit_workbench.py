@@ -1,1 +1,0 @@
-"""Metaflow finds the `cards` folder by its place beside this module; there is nothing else to register."""
