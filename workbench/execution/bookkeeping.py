@@ -25,10 +25,11 @@ SCRUBBED = ("content", "buffers")
 class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
     """Keeps times and states of cells as papermill does; saves cell by cell instead of the whole file each time.
 
-    After `cell_complete` returns, no kill can lose the cell. An output that papermill writes itself, as to a bucket, is left to it.
+    After `cell_complete` returns, no kill can lose the cell. What papermill writes itself, as to a bucket, is left to it.
     """
 
     scrubber: Scrubber
+    output_path: str | None
     file: NotebookFile | None = None
     running: int | None = None
 
@@ -86,7 +87,7 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
             self.file.save()
 
     def cell_interrupted(self, name: str, said: str) -> None:
-        """The run ends inside the running cell for another reason than the cell's own error; papermill would call it completed."""
+        """The run ends in a cell for another reason than the cell's own error; papermill would call the cell completed."""
         if self.running is None:
             return
         cell = self.nb.cells[self.running]

@@ -1,4 +1,4 @@
-"""Runs a notebook's cells in a warm kernel: nbclient's own handling of messages, over a wire instead of ZeroMQ. Used by `engine`."""
+"""Runs a notebook's cells in a warm kernel: nbclient's handling of messages, over a wire instead of ZeroMQ. Used by `engine`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import time
 import types
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import Session
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
+from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 
 from workbench.execution.resuming import Continuation, Plan
@@ -23,12 +23,16 @@ from workbench.execution.step import STEP_VARIABLE
 from workbench.execution.warm.asking import Process
 from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
 __all__ = ["OutputLimits", "StandardClient", "WarmClient"]
 
 INTERRUPT_SECONDS = 2.0
 """How long an interrupted cell may take to say what it has to say, before its kernel is killed."""
 
 QUIT_SECONDS = 5.0
+TOO_LARGE = "OutputTooLarge"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -55,12 +59,14 @@ class OutputLimits:
         return None
 
 
-class WarmClient(PapermillNotebookClient):
+class WarmClient(PapermillNotebookClient):  # type: ignore[misc]
     """papermill's notebook client over a kernel that was forked for it.
 
     Outputs, widgets, display updates and hooks are nbclient's own code: only how a message travels differs.
     """
 
+    nb: NotebookNode
+    kc: Any
     kernel: Process
     wire: Wire
     limits: OutputLimits
@@ -116,7 +122,7 @@ class WarmClient(PapermillNotebookClient):
             finally:
                 self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
 
-    def execute(self) -> NotebookNode:  # type: ignore[override]
+    def execute(self) -> NotebookNode:
         """Runs all cells and ends the kernel."""
         self.reset_execution_trackers()
         how = None
@@ -134,7 +140,7 @@ class WarmClient(PapermillNotebookClient):
             self._hook(self.on_notebook_complete, notebook=self.nb)
         return self.nb
 
-    def execute_cell(  # type: ignore[override]
+    def execute_cell(
         self, cell: NotebookNode, cell_index: int, execution_count: int | None = None, store_history: bool = True
     ) -> NotebookNode:
         """Runs one cell, as nbclient's `async_execute_cell` does."""
@@ -161,28 +167,43 @@ class WarmClient(PapermillNotebookClient):
         cell.outputs = []
         self.clear_before_next_output = False
         self.limits.begin_cell()
-        reply = self._follow(identity, cell, cell_index)
+        try:
+            reply = self._follow(identity, cell, cell_index)
+        except (KeyboardInterrupt, SystemExit):
+            with suppress(Exception):  # the interrupt may have cut a message short
+                self._drain(identity, cell, cell_index, keep=True)
+            raise
+        finally:
+            _merge_streams(cell)
         if self.record_timing and "date" in reply:
             cell["metadata"]["execution"]["shell.execute_reply"] = reply["date"]
         if execution_count:
             cell["execution_count"] = execution_count
         self._hook(self.on_cell_executed, cell=cell, cell_index=cell_index, execute_reply=reply)
-        _merge_streams(cell)
         self._raise_for_error(cell, cell_index, reply)
         self.nb["cells"][cell_index] = cell
         return cell
 
     def end(self, how: str | None) -> None:
-        """Ends the kernel: it runs its exit hooks after a run that ended `well` or `failed` in a cell, and is killed otherwise."""
+        """Ends the kernel: after a run that ended `well` or `failed` in a cell it runs its exit hooks, else it is killed.
+
+        A failed one may say that it stays for a person to attach to; then it is let go.
+        """
+        stays = False
         with suppress(OSError, EOFError):
             if how is not None:
                 self.wire.send(ORDER, {"quit": how})
                 deadline = time.monotonic() + QUIT_SECONDS
-                while (frame := self._receive(deadline)) is not None:
-                    if frame.kind == ANSWER and "ended" in frame.content():
+                while (frame := self.wire.receive(deadline)) is not None:
+                    answer = frame.content() if frame.kind == ANSWER else {}
+                    if "ended" in answer or "stays" in answer:
+                        stays = "stays" in answer
                         break
         self.wire.close()
-        self.kernel.close()
+        if stays:
+            self.kernel.release()
+        else:
+            self.kernel.close()
         self.kc = None
 
     def interrupt(self) -> None:
@@ -205,9 +226,7 @@ class WarmClient(PapermillNotebookClient):
                 deadline = None
                 continue
             if frame.kind == ANSWER:
-                answer = frame.content()
-                if answer.get("done") == identity:
-                    cell["metadata"].setdefault("workbench", {}).update(answer["usage"])
+                if _done(frame, identity, cell):
                     return reply
                 continue
             message = _message(frame)
@@ -218,11 +237,14 @@ class WarmClient(PapermillNotebookClient):
             exceeded = self.limits.exceeded(frame)
             if exceeded:
                 self._drain(identity, cell, cell_index, keep=False)
-                raise CellExecutionError("", "OutputTooLarge", exceeded)
+                said = f"{TOO_LARGE}: {exceeded}"
+                cell.outputs.append(new_output("error", ename=TOO_LARGE, evalue=exceeded, traceback=[said]))
+                raise CellExecutionError(said, TOO_LARGE, exceeded)
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Nbclient's handling of a message, after secrets were taken out of it."""
-        return super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
+        handled: NotebookNode | None = super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
+        return handled
 
     def _process(self, message: dict[str, Any], cell: NotebookNode, cell_index: int) -> None:
         with suppress(CellExecutionComplete):
@@ -247,16 +269,12 @@ class WarmClient(PapermillNotebookClient):
         deadline = time.monotonic() + INTERRUPT_SECONDS
         with suppress(EOFError):
             while (frame := self._receive(deadline)) is not None:
-                if frame.kind == ANSWER and frame.content().get("done") == identity:
+                if frame.kind == ANSWER and _done(frame, identity, cell):
                     return
                 if keep and frame.kind == MESSAGE:
                     message = _message(frame)
                     if message["parent_header"].get("msg_id") == identity and message["msg_type"] != "execute_reply":
                         self._process(message, cell, cell_index)
-
-    def cancel(self, cell: NotebookNode, cell_index: int) -> None:
-        """Interrupts the running cell and keeps its last outputs: what Ctrl-C and SIGTERM of the runner do."""
-        self._drain(f"{os.getpid()}_{self.code_cells_executed}", cell, cell_index, keep=True)
 
     def _next(self, deadline: float | None) -> Frame | None:
         try:
@@ -267,7 +285,8 @@ class WarmClient(PapermillNotebookClient):
             raise DeadKernelError(f"Kernel died{_cause(code)}") from None
 
     def _receive(self, deadline: float | None) -> Frame | None:
-        return self.wire.receive(deadline)
+        # a process that the notebook forked may hold the kernel's wire open, so its end is looked for on both
+        return self.wire.receive(deadline, unless=self.kernel.control)
 
     def _send_message(self, message: dict[str, Any]) -> None:
         session = self.kc.session
@@ -306,12 +325,13 @@ class WarmClient(PapermillNotebookClient):
             run_sync(wait)()
 
 
-class StandardClient(PapermillNotebookClient):
+class StandardClient(PapermillNotebookClient):  # type: ignore[misc]
     """papermill's own client, with a kernel that was not forked; only secrets are taken out of its messages."""
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Nbclient's handling of a message, after secrets were taken out of it."""
-        return super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
+        handled: NotebookNode | None = super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
+        return handled
 
 
 def _message(frame: Frame) -> dict[str, Any]:
@@ -320,6 +340,15 @@ def _message(frame: Frame) -> dict[str, Any]:
     header = message["header"]
     header["date"] = datetime.datetime.fromisoformat(header["date"])
     return {**message, "msg_type": header["msg_type"], "buffers": list(frame.buffers)}
+
+
+def _done(frame: Frame, identity: str, cell: NotebookNode) -> bool:
+    """Whether the kernel tells the end of the cell; then what it cost is noted."""
+    answer = frame.content()
+    if answer.get("done") != identity:
+        return False
+    cell["metadata"].setdefault("workbench", {}).update(answer["usage"])
+    return True
 
 
 def _cause(code: int | None) -> str:

@@ -104,7 +104,8 @@ class WorkbenchEngine(NBClientEngine):  # type: ignore[misc]
         finally:
             kept.cleanup_pbar()
             kept.notebook_complete()
-        return kept.nb
+        executed: NotebookNode = kept.nb
+        return executed
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Bookkeeping, kernel_name: str, **options: Any) -> NotebookNode:
@@ -118,7 +119,8 @@ class WorkbenchEngine(NBClientEngine):  # type: ignore[misc]
         except Unavailable as reason:
             logger.warning("workbench: no warm kernel, the standard engine is used: %s", reason)
             nb_man.nb.metadata["workbench"] = {"kernel": "standard", "reason": str(reason)}
-            return StandardClient(nb_man, **given).execute()
+            executed: NotebookNode = StandardClient(nb_man, **given).execute()
+            return executed
         nb_man.nb.metadata["workbench"] = {"kernel": "warm"}
         client = WarmClient(nb_man, **given)
         limits = OutputLimits(options.get("cell_bytes", CELL_BYTES), options.get("notebook_bytes", NOTEBOOK_BYTES))
@@ -186,7 +188,8 @@ def _previous(continuation: Continuation) -> NotebookNode | None:
     if continuation.previous is None:
         return None
     recover(Path(continuation.previous))
-    return load_notebook_node(continuation.previous)
+    previous: NotebookNode = load_notebook_node(continuation.previous)
+    return previous
 
 
 def _scrubber(notebook: NotebookNode) -> Scrubber:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,13 +65,14 @@ def attach_to(layout: Layout, run: str | None, *, minutes: float) -> Attached:
             f"no kernel was kept of {run or 'any run'}",
             hint="Fork points of failed runs stay a while: workbench run --keep MINUTES. Notebooks that use polars have none.",
         )
+    _sweep()
     entry = max(found, key=lambda each: each.until)
     notebook = _copy_for_person(layout, Path(entry.step))
     before = {each["id"] for each in _ask(server, "GET", "kernels")}
     _open(entry, minutes)
     kernel = _new_kernel(server, before)
     path = notebook.relative_to(layout.root).as_posix()
-    _ask(server, "POST", "sessions", {"path": path, "name": notebook.name, "type": "notebook", "kernel": {"id": kernel}})
+    _bind(server, path, kernel)
     return Attached(url=f"{server['url']}lab/tree/{path}?token={server['token']}", notebook=notebook, minutes=minutes)
 
 
@@ -94,11 +96,21 @@ def _copy_for_person(layout: Layout, step: Path) -> Path:
     return target
 
 
+def _sweep() -> None:
+    """Kernels that were killed could not take their files away, and JupyterLab would try to talk to them."""
+    for path in attached_folder().glob("*.json"):
+        with suppress(OSError, ValueError, KeyError):
+            if not Path(f"/proc/{json.loads(path.read_bytes())['pid']}").exists():
+                for leftover in path.parent.glob(f"{path.stem}*"):
+                    leftover.unlink(missing_ok=True)
+
+
 def _open(entry: Kept, minutes: float) -> None:
     connection_file = attached_folder() / f"{entry.pid}-{time.time_ns()}.json"
     order = {"kind": "attach", "connection_file": str(connection_file), "seconds": 60 * minutes, "environment": dict(os.environ)}
     try:
-        ask(order, [], connect_to=lambda: connect(entry)).close()
+        with open(os.devnull, "r+b") as null:  # the kernel outlives this command, and must not hold its terminal or pipe
+            ask(order, [], standard=[null.fileno()] * 3, connect_to=lambda: connect(entry)).close()
     except Unavailable as error:
         raise RunFailed(f"the kernel cannot be opened: {error}", hint="Continue the run instead: workbench resume") from error
     deadline = time.monotonic() + OPEN_SECONDS
@@ -116,6 +128,16 @@ def _new_kernel(server: dict[str, Any], before: set[str]) -> str:
             return str(new[0])
         time.sleep(0.1)
     raise RunFailed("JupyterLab did not find the kernel", hint="It must have been started by: workbench lab")
+
+
+def _bind(server: dict[str, Any], path: str, kernel: str) -> None:
+    """Opens the notebook with the kernel, also where it was open with another one before."""
+    content = {"path": path, "name": Path(path).name, "type": "notebook", "kernel": {"id": kernel}}
+    open_already = [each["id"] for each in _ask(server, "GET", "sessions") if each["path"] == path]
+    if open_already:
+        _ask(server, "PATCH", f"sessions/{open_already[0]}", content)
+    else:
+        _ask(server, "POST", "sessions", content)
 
 
 def _ask(server: dict[str, Any], verb: str, path: str, content: object = None) -> Any:

@@ -106,7 +106,7 @@ ESCAPE = re.compile(
     | \\u(?P<high>[dD][89abAB][0-9A-Fa-f]{2})\\u(?P<low>[dD][c-fC-F][0-9A-Fa-f]{2})  # JSON, beyond 16 bits
     | \\u(?P<four>[0-9A-Fa-f]{4}) | \\U(?P<eight>[0-9A-Fa-f]{8}) | \\u\{(?P<braced>[0-9A-Fa-f]{1,6})\}
     | \\x(?P<byte>[0-9A-Fa-f]{2}) | \\(?P<octal>[0-7]{1,3}) | \\N\{(?P<named>[A-Za-z0-9 -]{1,80})\}
-    | \\\r?\n | \\(?P<letter>[^\n])                                                # a line that goes on; \n, \" and the like
+    | \\\r?\n | \\(?P<letter>[^\n%]|%(?![0-9A-Fa-f]{2}))  # a line that goes on; \n, \" and the like
     | &\#(?P<decimal>[0-9]{1,7}); | &\#[xX](?P<hexadecimal>[0-9A-Fa-f]{1,6}); | &(?P<entity>[A-Za-z][A-Za-z0-9]{1,31});
     """,
     re.VERBOSE,

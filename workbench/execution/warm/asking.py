@@ -1,4 +1,4 @@
-"""Asks the warm process for a kernel or a job, and starts it on first use. Called by the engine, the provisioner and thin commands.
+"""Asks the warm process for a kernel or a job, and starts it on first use. Called by the engine, the provisioner and commands.
 
 Warm processes are never a dependency: whatever goes wrong here is `Unavailable` with a reason, and the caller goes the standard
 way and says so. `WORKBENCH_WARM=0` turns them off.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import sys
 import time
@@ -18,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.execution.warm.place import socket_path
+from workbench.execution.warm.brood import RELEASE
+from workbench.execution.warm.inherited import traits
+from workbench.execution.warm.place import socket_path, starting_environment
 from workbench.execution.warm.wire import ANSWER, ORDER, Wire, pair
 
 if TYPE_CHECKING:
@@ -54,12 +57,20 @@ class Process:
                 frame = self.control.receive(None if seconds is None else time.monotonic() + seconds)
             except (EOFError, OSError):
                 self.exit_code = -9
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)  # what it started: the process that would have seen to that is gone
             else:
                 self.exit_code = None if frame is None else int(frame.content()["exit"])
         return self.exit_code
 
     def close(self) -> None:
         """Ends it, if it still runs."""
+        self.control.close()
+
+    def release(self) -> None:
+        """Lets it live on without us."""
+        with suppress(OSError):
+            self.control.send(ORDER, RELEASE)
         self.control.close()
 
 
@@ -151,7 +162,7 @@ def ask(
                 continue  # it was about to end: the next connection starts another
             answer = frame.content() if frame is not None else {"error": f"no answer in {ANSWER_SECONDS:.0f} s"}
             if "pid" in answer:
-                return Process(answer["pid"], control)
+                return Process(int(answer["pid"]), control)
             control.close()
             if "stale" not in answer:
                 raise Unavailable(answer["error"])
@@ -208,7 +219,7 @@ def _start(address: Path, environment: Mapping[str, str]) -> Wire:
         if already is not None:
             return already
         # the folder of this command is not to be searched; option -P would do that too, but every kernel would then have it
-        program = "import sys; sys.path[:] = filter(None, sys.path); from workbench.execution.warm.server import main; main(sys.argv[1])"
+        program = "import sys; sys.path.remove(''); from workbench.execution.warm.server import main; main(sys.argv[1])"
         command = [sys.executable, "-c", program, str(address)]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         with suppress(subprocess.TimeoutExpired):

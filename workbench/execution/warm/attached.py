@@ -13,8 +13,7 @@ from typing import Any
 from ipykernel.kernelapp import IPKernelApp
 
 from workbench.execution.warm.child import become, close_others, exit_hooks
-from workbench.execution.warm.kernel import WarmKernel, WireApp, WireKernel, enable_inline_plots
-from workbench.store.objects import replace_file
+from workbench.execution.warm.kernel import WarmKernel, WireApp, WireKernel, introduce
 
 __all__ = ["open_channels", "serve_jupyter"]
 
@@ -31,7 +30,7 @@ def serve_jupyter(order: dict[str, Any], files: list[int]) -> None:
     application = IPKernelApp.instance()
     application.parent_handle = 1
     application.initialize(arguments)
-    enable_inline_plots()
+    introduce(application.shell)
     application.start()
     exit_hooks()
     os._exit(0)
@@ -51,21 +50,24 @@ def open_channels(kernel: WarmKernel, order: dict[str, Any]) -> None:
         single.clear_instance()
     asyncio.set_event_loop(asyncio.new_event_loop())
     path = Path(order["connection_file"])
-    draft = path.with_name(f".{path.name}")  # JupyterLab must not find it before it names its kernel
+    draft = path.parent.with_name(path.name)  # JupyterLab takes any file in its folder, also one without a kernel's name
     application = IPKernelApp.instance(user_ns=names, transport="ipc", ip=str(path.with_suffix("")))
     application.parent_handle = 1
     application.capture_fd_output = True
     application.initialize(["-f", str(draft), "--HistoryManager.hist_file=:memory:", "--IPKernelApp.log_level=40"])
-    renewed = application.shell
-    renewed.user_module = application.kernel.user_module = module
+    renewed: Any = application.shell
+    kernel_of_channels: Any = application.kernel
+    renewed.user_module = kernel_of_channels.user_module = module
     raw, parsed, outputs, count = kept
     renewed.history_manager.input_hist_raw[:], renewed.history_manager.input_hist_parsed[:] = raw, parsed
     renewed.history_manager.output_hist.update(outputs)
     renewed.execution_count = count
     renewed.user_ns["get_ipython"] = renewed.get_ipython
-    enable_inline_plots()
+    introduce(renewed)
     _end_when_idle(application, float(order["seconds"]))
-    replace_file(path, json.dumps({**json.loads(draft.read_bytes()), "kernel_name": "python3"}).encode())
+    described = {**json.loads(draft.read_bytes()), "kernel_name": "python3", "pid": os.getpid()}
+    draft.write_bytes(json.dumps(described).encode())
+    draft.rename(path)
     try:
         application.start()
     finally:
@@ -87,7 +89,8 @@ def _end_when_idle(application: IPKernelApp, seconds: float) -> None:
         else:
             application.io_loop.call_later(CHECK_SECONDS, check)
 
+    shell: Any = application.shell
     for event in ("pre_run_cell", "post_run_cell"):
-        application.shell.events.register(event, note)
+        shell.events.register(event, note)
     application.kernel.io_loop_check = check
     asyncio.get_event_loop().call_later(CHECK_SECONDS, check)

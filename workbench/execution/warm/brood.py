@@ -1,9 +1,8 @@
-"""The children of a process that forks: each lives as long as its client does, and its end is reported. Used by every forking process."""
+"""The children of a process that forks: each lives as long as its client, which is told of its end. Used by server and nests."""
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import time
@@ -11,9 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from workbench.execution.warm.wire import ANSWER, Wire
+from workbench.execution.warm.wire import ANSWER, Wire, readable
 
-__all__ = ["Brood", "native_threads"]
+__all__ = ["RELEASE", "Brood", "native_threads"]
 
 
 def native_threads() -> int:
@@ -24,6 +23,10 @@ def native_threads() -> int:
         return 1
 
 
+RELEASE = {"release": True}
+"""What a client says that leaves its child to itself."""
+
+RELEASE_SECONDS = 1.0
 GRACE_SECONDS = 15.0
 """How long a child that is asked to end may take, where ending needs work such as saving a notebook."""
 
@@ -90,27 +93,32 @@ class Brood:
     def wait(self, others: list[socket.socket], seconds: float) -> list[socket.socket]:
         """Waits until one of `others` can be read, a child ends, a client goes away or the time is over."""
         reading = self._wakeup[0] if self._wakeup else -1
-        clients = {child.client.socket: pid for pid, child in self.children.items()}
-        sources: list[socket.socket | int] = [*others, *clients, *([reading] if self._wakeup else [])]
-        ready = select.select(sources, [], [], seconds)[0]
+        clients = {child.client.fileno(): pid for pid, child in self.children.items()}
+        ready = readable([*others, *clients, *([reading] if self._wakeup else [])], seconds)
         if reading in ready:
             with suppress(BlockingIOError):
                 os.read(reading, 4096)
         for connection, pid in clients.items():
             if connection in ready:
-                self._lost(pid)
+                self._hear(pid)
         for pid in [pid for pid, deadline in self._ending.items() if time.monotonic() > deadline]:
             _kill(pid)
         self._reap()
         if self.children or ready:
             self.last_busy = time.monotonic()
-        return [each for each in others if each in ready]
+        return [each for each in others if each.fileno() in ready]
 
-    def _lost(self, pid: int) -> None:
-        """A client says nothing after its order: what can be read is its end."""
+    def _hear(self, pid: int) -> None:
+        """A client has gone away, and its child ends; or it lets the child live on alone."""
         child = self.children.pop(pid)
+        said = None
+        with suppress(EOFError, ValueError):
+            frame = child.client.receive(time.monotonic() + RELEASE_SECONDS)
+            said = frame and frame.content()
         child.client.close()
-        if child.gently:
+        if said == RELEASE:
+            self._alone.add(pid)
+        elif child.gently:
             self._ending[pid] = time.monotonic() + GRACE_SECONDS
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
@@ -120,16 +128,18 @@ class Brood:
     def _reap(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if ended is None:
                 return
+            pid = ended.si_pid
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)  # what it started and left behind, while nobody else can have this number
+            _, status = os.waitpid(pid, 0)
             child = self.children.pop(pid, None)
             self._ending.pop(pid, None)
             self._alone.discard(pid)
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)  # what it started and left behind
             if child is not None:
                 with suppress(OSError):
                     child.client.send(ANSWER, {"exit": os.waitstatus_to_exitcode(status)})

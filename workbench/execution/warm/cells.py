@@ -14,7 +14,7 @@ from typing import Any
 
 from workbench.execution.warm.child import become, exit_hooks
 from workbench.execution.warm.continuity import Continuity
-from workbench.execution.warm.kernel import WarmKernel, enable_inline_plots
+from workbench.execution.warm.kernel import WarmKernel, introduce
 from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
 
 __all__ = ["run_cells"]
@@ -29,7 +29,7 @@ def run_cells(kernel: WarmKernel, order: dict[str, Any], files: list[int], wire:
     sys.argv = ["ipykernel_launcher.py"]
     kernel.shell.init_environment()
     kernel.application.finish()
-    enable_inline_plots()
+    introduce(kernel.shell)
     kernel.start(wire)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between cells; ipykernel sets its own handler while one runs
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -54,7 +54,8 @@ def _serve(kernel: WarmKernel, wire: Wire) -> None:
                     _execute(kernel, order, wire, continuity)
                 elif "continuity" in order:
                     wire.send(ANSWER, {"continuity": continuity.begin(order["continuity"])})
-    continuity.end(order.get("quit", "gone"))
+    if continuity.end(order.get("quit", "gone")):
+        continuity.wait_for_person()
     _end(kernel, wire)
 
 
@@ -64,6 +65,8 @@ def _execute(kernel: WarmKernel, order: dict[str, Any], wire: Wire, continuity: 
     continuity.before_cell(link)
     before = _Usage.now()
     kernel.dispatch(_request("execute_request", order["execute"], order["id"]))
+    if os.getpid() != kernel.session.owner:
+        os._exit(0)  # the cell forked, and this is its child, which came back
     wire.send(ANSWER, {"done": order["id"], "usage": before.since()})
     continuity.after_cell(order.get("next"), kernel.succeeded)
 

@@ -89,8 +89,8 @@ def reseed() -> None:
 
 
 def one_thread() -> None:
-    """In a copy of a process that has computed: OpenMP's threads were the original's, and a team of one does not wait for them."""
-    import threadpoolctl
+    """In a copy of a process that has computed: OpenMP's threads stayed behind, and a team of one does not wait for them."""
+    import threadpoolctl  # type: ignore[import-untyped]
 
     threadpoolctl.threadpool_limits(1)
     torch: Any = sys.modules.get("torch")

@@ -1,15 +1,20 @@
-"""What a kernel keeps so that a run can continue after a failure: fork points and durable snapshots. Runs in the kernel's process."""
+"""What a kernel keeps so that a failed run can continue: fork points and durable snapshots. Runs in the kernel's process."""
 
 from __future__ import annotations
 
+import os
+import select
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.execution.warm.attached import open_channels
 from workbench.execution.warm.fork_points import ForkPoints
 from workbench.execution.warm.kernel import WarmKernel
-from workbench.execution.warm.wire import Wire
+from workbench.execution.warm.kept import accepted, listening_at, waiting_entry
+from workbench.execution.warm.wire import ANSWER, Wire
 
 __all__ = ["Continuity"]
 
@@ -68,11 +73,38 @@ class Continuity:
             taken = self.snapshots.take(link, self.kernel.shell, self.kernel.before)
             self.budget.charge(taken.seconds, taken.bytes)
 
-    def end(self, how: str) -> None:
-        """The run is over: after a failure the fork point stays, else it ends."""
+    def end(self, how: str) -> bool:
+        """The run is over: after a failure its fork point stays, else it ends.
+
+        Returns:
+            Whether this kernel itself should stay for a person, since it failed and could not be copied.
+        """
         if self.forks is None:
-            return
+            return False
         if how == "well":
             self.forks.drop()
-        else:
-            self.forks.keep()
+        return how == "failed" and not self.forks.keep()
+
+    def wait_for_person(self) -> None:
+        """The kernel of a failed run waits for one person to attach; it returns when nobody did in time."""
+        forks = self.forks
+        assert forks is not None  # noqa: S101 - only what keeps something stays
+        self.wire.send(ANSWER, {"stays": os.getpid()})
+        self.wire.close()
+        self.kernel.stop()
+        self.kernel.capture.abandon()
+        entry = waiting_entry("kernel", "", forks.notebook, forks.step, forks.keep_seconds)
+        with listening_at(entry) as listening:
+            while (left := entry.until - time.time()) > 0:
+                if select.select([listening], [], [], left)[0]:
+                    client, frame = accepted(listening)
+                    if frame is not None and frame.content()["kind"] == "attach":
+                        client.send(ANSWER, {"pid": os.getpid()})
+                        client.close()
+                        break
+            else:
+                return
+        for given in frame.files:
+            os.close(given)
+        self.kernel.renew()
+        open_channels(self.kernel, frame.content())

@@ -115,11 +115,13 @@ class ForkPoints:
             self._point = None
         self._forked = [pid for pid in self._forked if not _has_ended(pid)]
 
-    def keep(self) -> None:
-        """Lets the fork point outlive this kernel: to go away without `drop` does it, as a crash does."""
+    def keep(self) -> bool:
+        """Lets the fork point outlive this kernel, and says whether there is one: to go away without `drop` does it."""
+        there = self._point is not None
         if self._point is not None:
             self._point.close()
             self._point = None
+        return there
 
     def _sleep(self, original: Wire, link: str) -> None:
         """The life of a fork point; never returns."""

@@ -14,12 +14,16 @@ import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from importlib.machinery import PathFinder
 from pathlib import Path
 
-__all__ = ["changed", "import_all", "modules_of", "stamps"]
+__all__ = ["changed", "hidden", "import_all", "modules_of", "stamps"]
 
 CHANGES_IMPORTS = re.compile(
-    r"environ|putenv|%env|%set_env|sys\.path|sys\.modules|site\.|monkeypatch|meta_path|%matplotlib (?!inline)"
+    r"environ|putenv|%env|%set_env|dotenv|sys\.path|sys\.modules|site\.|monkeypatch|meta_path|%matplotlib (?!inline)"
+    r"|^[ \t!%]*(?:python\S* -m )?(?:pip3?|conda|mamba|uv)\b.*\binstall\b"
+    r"|(?:simplefilter|filterwarnings)\(\s*(?:action=)?.(?:error|always|default)",
+    re.MULTILINE,
 )
 """What a line must not hold before an import that is to be done ahead: it may change what the import does."""
 
@@ -76,7 +80,8 @@ def import_all(modules: Sequence[str]) -> list[str]:
             try:
                 with warnings.catch_warnings(record=True) as warned, suppress(BaseException):
                     warnings.simplefilter("default")
-                    importlib.import_module(name)
+                    if not _is_there(name):
+                        importlib.import_module(name)
                 _flush()
             finally:
                 for descriptor, original in zip((1, 2), kept, strict=True):
@@ -85,6 +90,12 @@ def import_all(modules: Sequence[str]) -> list[str]:
             if said.tell() or _shown(warned) or threading.active_count() > threads:
                 unfit.append(name)
     return unfit
+
+
+def _is_there(name: str) -> bool:
+    """Whether a package has something of this name, which may be no module: `from a import b` does not import `a.b` then."""
+    package, _, last = name.rpartition(".")
+    return hasattr(sys.modules.get(package), last)
 
 
 def _flush() -> None:
@@ -97,6 +108,18 @@ def _shown(warned: Sequence[warnings.WarningMessage]) -> bool:
     """Python shows deprecations only where `__main__` causes them, so those of a library do not count."""
     quiet = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
     return any(not issubclass(message.category, quiet) for message in warned)
+
+
+def hidden(folder: str) -> str | None:
+    """A file in the notebook's folder that would be imported there, had a module of its name not been imported ahead; or None."""
+    with suppress(OSError):
+        there = {entry.partition(".")[0] for entry in os.listdir(folder)}
+        for name in sorted(there & sys.modules.keys() - sys.stdlib_module_names):
+            found = PathFinder.find_spec(name, [folder])
+            loaded = getattr(sys.modules[name], "__file__", None)
+            if found and found.origin and loaded and os.path.realpath(found.origin) != os.path.realpath(loaded):
+                return found.origin
+    return None
 
 
 def stamps() -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a process hands on to those it starts, besides files, folder and environment. A fork of the warm process is given its client's."""
+"""What a process hands on to those it starts, besides files and environment. Used by `asking`, `place` and forked children."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["inherit", "lift_limits", "traits", "unalterable"]
 
 LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
-LIFTED = ("AS", "CPU", "DATA", "FSIZE", "MEMLOCK", "NPROC", "RSS")
+LIFTED = ("AS", "CPU", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS")
 
 
 def unalterable() -> list[object]:

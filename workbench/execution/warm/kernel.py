@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
 import threading
 import types
@@ -26,7 +27,7 @@ from traitlets import Any as AnyTrait
 from workbench.execution.warm.streams import Capture
 from workbench.execution.warm.wire import MESSAGE, Wire
 
-__all__ = ["WarmKernel", "build_kernel", "enable_inline_plots"]
+__all__ = ["WarmKernel", "build_kernel", "introduce"]
 
 
 ABANDONED: list[object] = []
@@ -38,8 +39,9 @@ class WireSession(Session):
 
     wire: Any = AnyTrait(allow_none=True)
     reply_status: Any = AnyTrait("ok")
+    owner: Any = AnyTrait(0)
 
-    def send(  # type: ignore[override]
+    def send(  # type: ignore[override]  # noqa: PLR0913, PLR0917 - the signature of what it replaces
         self,
         stream: object,
         msg_or_type: dict[str, Any] | str,
@@ -59,7 +61,7 @@ class WireSession(Session):
         if message["header"]["msg_type"] == "execute_reply":
             self.reply_status = message["content"]["status"]
         wire: Wire | None = self.wire
-        if wire is not None:
+        if wire is not None and os.getpid() == self.owner:  # what the notebook forks has no say, as with ZeroMQ
             named = ("header", "parent_header", "metadata", "content")
             parts = (b'"%s":%s' % (name.encode(), self.pack(message[name])) for name in named)
             with suppress(BrokenPipeError, ConnectionResetError):  # the client is gone, and this process soon will be
@@ -118,7 +120,8 @@ class WarmKernel:
     """Drives the kernel one request at a time, on an event loop that lives as long as the kernel."""
 
     def __init__(self, application: WireApp, kernel: WireKernel) -> None:
-        self.application, self.kernel, self.session = application, kernel, kernel.session
+        self.application, self.kernel = application, kernel
+        self.session: Any = kernel.session  # a WireSession
         self.capture = Capture()
         self.succeeded = True
         self.before: Any = None
@@ -136,7 +139,7 @@ class WarmKernel:
         self.kernel.io_loop = self.loop.run_until_complete(_current_loop())
         self.kernel.shell_channel_thread = types.SimpleNamespace(parent_thread=threading.current_thread())
         sys.stdout, sys.stderr = self.capture.start(self.session)
-        self.session.wire = wire
+        self.session.wire, self.session.owner = wire, os.getpid()
 
     def renew(self) -> None:
         """In a forked copy, before `start`: what belongs to the original is left alone, since closing it would reach it."""
@@ -188,8 +191,11 @@ def build_kernel() -> WarmKernel:
     return WarmKernel(application, application.build())
 
 
-def enable_inline_plots() -> None:
-    """Matplotlib's inline backend looks for the shell when it is imported; one imported before the shell is told here."""
+def introduce(shell: Any) -> None:
+    """Libraries that look for the shell when they are imported, and were imported before there was one, are told here."""
     backend: Any = sys.modules.get("matplotlib_inline.backend_inline")
     if backend is not None:
         backend._enable_matplotlib_integration()
+    widgets: Any = sys.modules.get("ipywidgets")
+    if widgets is not None:
+        widgets.load_ipython_extension(shell)

@@ -14,7 +14,7 @@ from workbench.execution.warm.attached import serve_jupyter
 from workbench.execution.warm.brood import Brood, native_threads
 from workbench.execution.warm.cells import run_cells
 from workbench.execution.warm.child import close_others, end_with_parent, freeze
-from workbench.execution.warm.imports import import_all, stamps
+from workbench.execution.warm.imports import hidden, import_all, stamps
 from workbench.execution.warm.kernel import build_kernel
 from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
 
@@ -80,16 +80,28 @@ class _Nest:
         if frame is None:
             return
         client = Wire(socket.socket(fileno=frame.files[0]))
-        if native_threads() > self.threads:
-            client.send(ANSWER, {"error": "an import started threads later; forking them is not safe"})
-            self.leaving = True
-            return
-        order = frame.content()
-        pid = self._hand_out(order, frame, client) if order["kind"] == "cells" else self._fork_jupyter(order, frame, client)
-        with suppress(OSError):
-            client.send(ANSWER, {"pid": pid})
+        answer = self._answer(frame, client)
+        with suppress(OSError):  # a client that is gone is noticed as such, with its kernel
+            client.send(ANSWER, answer)
+        if "pid" not in answer:
+            client.close()
         for given in frame.files[1:]:
             os.close(given)
+
+    def _answer(self, frame: Frame, client: Wire) -> dict[str, Any]:
+        """Forks what is ordered; answers with its process id, or why not."""
+        order = frame.content()
+        if native_threads() > self.threads:
+            self.leaving = True
+            self.wire.close()  # the server looks for another nest
+            return {"error": "an import started threads later; forking them is not safe"}
+        local = hidden(order["cwd"])
+        if local is not None:
+            return {"error": f"{local} would be imported instead of the installed module that is loaded already"}
+        try:
+            return {"pid": (self._hand_out if order["kind"] == "cells" else self._fork_jupyter)(order, frame, client)}
+        except OSError as error:
+            return {"error": f"no process can be forked: {error.strerror}"}
 
     def _hand_out(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
         """The spare takes the order; without one, a kernel is built for it."""
@@ -112,9 +124,9 @@ class _Nest:
             close_others([theirs.fileno()])
             _wait_as_spare(theirs)
 
-        pid = self.brood.fork(None, live)
+        with suppress(OSError):  # no more processes: the next kernel is forked when it is ordered, or refused
+            self.spare = _Spare(self.brood.fork(None, live), ours)
         theirs.close()
-        self.spare = _Spare(pid, ours)
 
     def _ended(self, pid: int) -> None:
         if self.spare is not None and self.spare.pid == pid:

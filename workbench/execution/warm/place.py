@@ -47,8 +47,9 @@ def runtime_folder() -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        now = f"it belongs to user {found.st_uid}, with mode {found.st_mode & 0o777:o}"
         raise ComponentMissing(
-            f"{folder} must be a folder that only its owner can enter; it is owned by {found.st_uid}, mode {found.st_mode & 0o777:o}",
+            f"{folder} must be a folder that only its owner can enter; {now}",
             hint=f"Remove it, or: chmod 700 {folder}   Or name another place: WORKBENCH_RUNTIME_DIR",
         )
     if len(os.fsencode(folder)) > LONGEST_ADDRESS - 24:
@@ -64,7 +65,7 @@ def attached_folder() -> Path:
 
 
 def starting_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The environment for a warm process that serves kernels in `folder`: Python takes its search path relative to where it starts."""
+    """The environment of a warm process for kernels in `folder`: Python takes its search path relative to where it starts."""
     searched = environment.get("PYTHONPATH")
     if not searched:
         return dict(environment)

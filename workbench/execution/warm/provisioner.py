@@ -29,7 +29,7 @@ SESSION_VARIABLE = "JPY_SESSION_NAME"
 MOST_NOTEBOOKS = 20
 
 
-class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
+class WarmProvisioner(LocalProvisioner):
     """Starts ipykernel as a fork of the warm process."""
 
     async def launch_kernel(self, cmd: list[str], **given: Any) -> Any:
@@ -51,14 +51,14 @@ class WarmProvisioner(LocalProvisioner):  # type: ignore[misc]
         except Unavailable as reason:
             self.log.warning("workbench: no warm kernel, a cold one is started: %s", reason)
             return await super().launch_kernel(cmd, **given)
-        self.process = _Popen(forked)
+        self.process = _Popen(forked)  # type: ignore[assignment]  # as much of one as jupyter_client uses
         self.pid = self.pgid = forked.pid
         self.cwd = given.get("cwd", Path.cwd())
         return self.connection_info
 
     async def wait(self) -> int | None:
         """Waits for the kernel's end; a forked one's is told at once, not polled for."""
-        process = self.process
+        process: object = self.process
         if not isinstance(process, _Popen):
             code: int | None = await super().wait()
             return code
@@ -127,7 +127,7 @@ def _descriptor(given: Any, own: int, null: int) -> int:
 
 
 def _sources(folder: Path, environment: Mapping[str, str]) -> Sequence[str]:
-    """The code of the notebook that is being opened; of its neighbours while it has none, since it is likely to import the same."""
+    """The code of the notebook that is being opened; while it has none, that of its neighbours, which import what it will."""
     named = environment.get(SESSION_VARIABLE)
     own = _code(folder / Path(named).name) if named else []
     if any("import" in source for source in own):

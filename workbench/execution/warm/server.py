@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import socket
 import struct
 import time
@@ -27,6 +28,10 @@ __all__ = ["main"]
 
 IDLE_SECONDS = 1800.0
 ORDER_SECONDS = 2.0
+ORDER_BYTES = 64_000_000
+IMPORT_SECONDS = 50.0
+"""How long imports may take before their clients are told to go the standard way."""
+
 MOST_NESTS = 12
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED: unix(7)
 
@@ -75,6 +80,7 @@ class _Nest:
     ready: bool = False
     seen: Mapping[str, int] = field(default_factory=dict)
     pending: list[Frame] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
 
 
@@ -106,6 +112,7 @@ class _Server:
                     self._accept()
                 elif nests[each] in self.nests:
                     self._hear(nests[each])
+            self._give_up()
 
     def close(self) -> None:
         """Removes the address, unless another server has taken it."""
@@ -124,9 +131,12 @@ class _Server:
             self._drop(key)
 
     def _accept(self) -> None:
-        connection, _ = self.listening.accept()
+        try:
+            connection, _ = self.listening.accept()
+        except OSError:  # the client is gone already, or this process has too many files open
+            return
         _pid, user, _group = CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
-        client = Wire(connection)
+        client = Wire(connection, most=ORDER_BYTES)
         frame = None
         if user == os.getuid():
             with suppress(EOFError):
@@ -136,7 +146,7 @@ class _Server:
             return
         try:
             kept = self._obey(frame, client)
-        except (ValueError, KeyError, TypeError, OSError, ImportError, AttributeError) as error:
+        except Exception as error:  # whatever a client sends, the others are served
             kept = False
             with suppress(OSError):
                 client.send(ANSWER, {"error": f"the order cannot be carried out: {type(error).__name__}: {error}"})
@@ -164,7 +174,9 @@ class _Server:
             return False  # the nest has its own copy of the connection
         module, _, name = order["entry"].partition(":")
         entry = getattr(importlib.import_module(module), name)
-        client.send(ANSWER, {"pid": self.brood.fork(client, _job(entry, order, list(frame.files)), gently=True)})
+        pid = self.brood.fork(client, _job(entry, order, list(frame.files)), gently=True)
+        with suppress(OSError):  # a client that is gone is noticed as such, with its job
+            client.send(ANSWER, {"pid": pid})
         return True
 
     def _state(self) -> dict[str, Any]:
@@ -183,14 +195,11 @@ class _Server:
             nest = self._fork_nest(key, modules, order["environment"])
         nest.used = time.monotonic()
         waiting = Frame(ORDER, frame.payload, files=tuple(os.dup(given) for given in (client.fileno(), *frame.files)))
-        if nest.ready:
-            _send_on(nest, waiting)
-        else:
-            nest.pending.append(waiting)
+        self._deliver(nest, [waiting])
 
     def _fork_nest(self, key: str, modules: Sequence[str], environment: Mapping[str, str]) -> _Nest:
         while len(self.nests) >= MOST_NESTS:
-            self._drop(min(self.nests, key=lambda each: self.nests[each].used))
+            self._drop(min(self.nests, key=lambda each: (not self.nests[each].ready, self.nests[each].used)))
         ours, theirs = pair()
 
         def live() -> None:
@@ -220,18 +229,37 @@ class _Server:
             waiting, nest.pending = nest.pending, []
             self._drop(key)
             modules = tuple(name for name in nest.modules if name not in self.unfit)
-            again = self._fork_nest(json.dumps([modules, import_environment(nest.environment)]), modules, nest.environment)
-            again.pending += waiting
+            key = json.dumps([modules, import_environment(nest.environment)])
+            self._deliver(self.nests.get(key) or self._fork_nest(key, modules, nest.environment), waiting)
         elif "ready" in answer:
             nest.ready, nest.seen = True, answer["stamps"]
             waiting, nest.pending = nest.pending, []
-            for each in waiting:
-                _send_on(nest, each)
+            self._deliver(nest, waiting)
+
+    def _deliver(self, nest: _Nest, orders: Sequence[Frame]) -> None:
+        if not nest.ready:
+            nest.pending += orders
+            return
+        for each in orders:
+            _send_on(nest, each)
+
+    def _give_up(self) -> None:
+        """Ends nests whose imports do not end, and does none of these imports ahead again."""
+        latest = time.monotonic() - IMPORT_SECONDS
+        for key, nest in list(self.nests.items()):
+            if not nest.ready and nest.began < latest:
+                self.unfit.update(nest.modules)
+                for waiting in nest.pending:
+                    with socket.socket(fileno=os.dup(waiting.files[0])) as client, suppress(OSError):
+                        Wire(client).send(ANSWER, {"error": f"the notebook's imports take more than {IMPORT_SECONDS:.0f} s"})
+                self._drop(key)
 
     def _drop(self, key: str) -> None:
-        """Lets go of a nest: it ends with its last kernel. Clients that still wait for it read EOF."""
+        """Lets go of a nest: it ends with its last kernel, at once while it imports. Clients that wait for it read EOF."""
         nest = self.nests.pop(key)
         nest.wire.close()
+        if not nest.ready and nest.pid in self.alive:
+            os.kill(nest.pid, signal.SIGKILL)
         for waiting in nest.pending:
             _close(waiting.files)
 

@@ -191,7 +191,10 @@ class Capture:
     def _follow(self) -> None:
         readers = list(self._readers.values())
         while True:
-            ready = select.select(readers, [], [], FLUSH_SECONDS if self._written.is_set() else 1.0)[0]
+            try:
+                ready = select.select(readers, [], [], FLUSH_SECONDS if self._written.is_set() else 1.0)[0]
+            except (OSError, ValueError):  # `abandon` closed them
+                return
             if ready:
                 time.sleep(FLUSH_SECONDS / 4)  # gather: a program below Python writes line by line
             if ready or self._written.is_set():

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["ANSWER", "MESSAGE", "ORDER", "Frame", "Wire", "pair"]
+__all__ = ["ANSWER", "MESSAGE", "ORDER", "Frame", "Wire", "pair", "readable"]
 
 ORDER, ANSWER, MESSAGE = 1, 2, 3
 """Kinds: what a process is told to do, what it says about it, and one Jupyter message."""
@@ -40,8 +41,10 @@ class Frame:
 class Wire:
     """One end of a connected unix stream socket; sending is safe from several threads."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, most: int | None = None) -> None:
+        """`most` are the bytes that a received frame may have; a longer one counts as the end of the connection."""
         self.socket = connection
+        self.most = most
         self.sending = threading.Lock()
         self._received = bytearray()
         self._files: list[int] = []
@@ -51,8 +54,10 @@ class Wire:
         return self.socket.fileno()
 
     def close(self) -> None:
-        """Closes this end; the other reads EOF."""
+        """Closes this end, and files received with a frame that never came; the other end reads EOF."""
         self.socket.close()
+        while self._files:
+            os.close(self._files.pop())
 
     def send(self, kind: int, content: object) -> None:
         """Sends JSON."""
@@ -77,16 +82,18 @@ class Wire:
                 for part in (header, payload, tail):
                     self.socket.sendall(part)
 
-    def receive(self, deadline: float | None = None) -> Frame | None:
+    def receive(self, deadline: float | None = None, *, unless: Wire | None = None) -> Frame | None:
         """The next frame, or None when `deadline` (of `time.monotonic`) passed first.
 
         Raises:
-            EOFError: the other end closed, or its process died.
+            EOFError: the other end closed, its process died or sends no frames; or nothing comes any more and `unless` has news.
         """
         while (frame := self._complete()) is None:
-            wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self.socket], [], [], wait)[0]:
+            ready = readable([self, unless] if unless else [self], None if deadline is None else deadline - time.monotonic())
+            if not ready:
                 return None
+            if self.fileno() not in ready:
+                raise EOFError
             try:
                 received, files, _flags, _address = socket.recv_fds(self.socket, CHUNK, MOST_FILES)
             except ConnectionError as error:
@@ -102,10 +109,12 @@ class Wire:
         if len(self._received) < HEADER.size:
             return False
         _kind, payload, tail, _files = HEADER.unpack_from(self._received)
-        return len(self._received) >= HEADER.size + payload + tail
+        return len(self._received) >= HEADER.size + int(payload) + int(tail)
 
     def _complete(self) -> Frame | None:
         if not self.pending():
+            if self.most is not None and len(self._received) > self.most:
+                raise EOFError
             return None
         kind, length, tail, count = HEADER.unpack_from(self._received)
         start, end = HEADER.size, HEADER.size + length
@@ -113,7 +122,10 @@ class Wire:
             payload, packed = bytes(view[start:end]), bytes(view[end : end + tail])
         del self._received[: end + tail]
         files, self._files = self._files[:count], self._files[count:]
-        return Frame(kind, payload, _unpack(packed), files)
+        try:
+            return Frame(kind, payload, _unpack(packed), files)
+        except struct.error as error:
+            raise EOFError from error
 
 
 def _unpack(packed: bytes) -> list[bytes]:
@@ -124,6 +136,24 @@ def _unpack(packed: bytes) -> list[bytes]:
         buffers.append(packed[position : position + length])
         position += length
     return buffers
+
+
+class Readable(Protocol):
+    """What has a file descriptor, such as a socket or a wire."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+
+def readable(sources: Iterable[int | Readable], seconds: float | None) -> set[int]:
+    """Waits, without end if `seconds` is None; returns the descriptors that can be read or have ended.
+
+    Any number of them, and of any height, unlike `select`.
+    """
+    poll = select.poll()
+    for each in sources:
+        poll.register(each, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(None if seconds is None else max(0.0, seconds * 1000))}
 
 
 def pair() -> tuple[Wire, Wire]:
