@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-EXTRAS = ("dev", "postgres")
+EXTRAS = ("dev", "keyring", "postgres")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_the_dependencies_of_a_plain_installation_are_all_installed(project: dic
 
 
 def test_whatever_the_code_imports_is_declared(root: Path, project: dict[str, Any]) -> None:
-    declared = {canonicalize_name(requirement.name) for requirement in required(project)}
+    declared = {canonicalize_name(requirement.name) for requirement in required(project, "keyring")}
     providers = packages_distributions()
     undeclared: set[str] = set()
     for path in (*root.glob("workbench/**/*.py"), *root.glob("extensions/**/*.py"), *root.glob("flows/*.py")):

@@ -80,7 +80,7 @@ def plan(notebook: NotebookNode, continuation: Continuation, previous: NotebookN
     positions = _before_cell(notebook, _finished(notebook, list(after), previous), continuation.rewind)
     forks = {entry.link: entry for entry in kept() if entry.kind == "fork_point"}
     snapshots = Snapshots(Path(continuation.snapshots), snapshot_key(continuation.key))
-    reasons = []
+    reasons: list[str] = []
     for count in range(len(positions), 0, -1):
         reached = after[positions[count - 1]]
         if reached in forks:

@@ -1,4 +1,4 @@
-"""Continues runs: which earlier attempt a step goes on from, and `workbench resume` itself. Used by the hops and the command line."""
+"""Continues runs: which earlier attempt a step goes on from, and `workbench resume` itself. Used by hops and commands."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from workbench.execution.checking.secret_texts import redacted
 
 __all__ = ["find_unreproduced"]
 
-ENGINE: str | None = None
+ENGINE = "workbench"
 """The papermill engine of reruns; None is papermill's own choice."""
 
 KERNEL = "python3"

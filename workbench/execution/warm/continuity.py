@@ -31,8 +31,8 @@ class Continuity:
         """Starts keeping; restores a durable snapshot where one is named.
 
         Args:
-            wanted: `notebook` and `step`, its name and folder; `keep_seconds`, how long a fork point outlives a failed run; `snapshots` and `key`, the
-                folder of durable ones and the file of their key; `restore`, the link to continue from.
+            wanted: `notebook` and `step`, its name and folder; `keep_seconds`, how long a fork point outlives a failed run;
+                `snapshots` and `key`, the folder of durable ones and the file of their key; `restore`, the link to continue from.
 
         Returns:
             `restored`, the names that came back, or `refused`, why not.

@@ -137,7 +137,7 @@ class ForkPoints:
             os._exit(0)
 
     def _serve(self, original: Wire, link: str) -> None:
-        """Forks a kernel for whoever asks, while the original lives and for `keep_seconds` after it failed, died or was killed."""
+        """Forks a kernel for whoever asks, while the original lives and `keep_seconds` after it failed, died or was killed."""
         entry = waiting_entry("fork_point", link, self.notebook, self.step, self.keep_seconds)
         brood = Brood()
         brood.watch_signals()
