@@ -12,7 +12,7 @@ import typer
 
 from workbench.cli.check import check
 from workbench.cli.execute import execute
-from workbench.cli.output import console, print_done, print_json, print_next, print_table
+from workbench.cli.output import console, errors, print_done, print_json, print_next, print_table
 from workbench.cli.pairs import pairs
 from workbench.errors import BadInput
 
@@ -96,16 +96,23 @@ def resume(
     from_cell: Annotated[
         str | None, typer.Option("--from", metavar="CELL", help="Run again from the cell with this id on.")
     ] = None,
+    attached: Annotated[
+        bool, typer.Option("--attached", help="First take over what was edited in JupyterLab after attach.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Steps that may run at once.")] = 2,
     json: Json = False,
 ) -> None:
     """Continue a run where it failed: what had finished is not executed again."""
     from workbench.cli.journey import print_journey
     from workbench.cli.progress import RunProgress
+    from workbench.orchestration.attaching import take_over_edits
     from workbench.orchestration.continuing import resume_run
     from workbench.settings import find_project
 
     layout = find_project()
+    if attached:
+        for cell in take_over_edits(layout, run):
+            errors.print(f"taken over: {cell}", markup=False)
     with RunProgress(quiet=json) as progress:
         run_id = resume_run(layout, run, from_cell=from_cell, workers=workers, on_event=progress)
     print_journey(layout, run_id, seconds=progress.seconds(), as_json=json)

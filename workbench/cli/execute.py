@@ -62,6 +62,9 @@ def _run(execution: Execution, *, quiet: bool) -> float:
     """Runs the notebook, with a bar on a terminal; returns the seconds that it took."""
     from rich.progress import Progress
 
+    from workbench.execution.lazy_grammar import defer_iri_grammar
+
+    defer_iri_grammar()
     from workbench.execution.papermill_run import execute as run
 
     started = time.perf_counter()

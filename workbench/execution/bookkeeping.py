@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bookkeeping"]
 
-SCRUBBED = ("content", "buffers")
+SHARE = 0.05
+"""Of a run's time, how much may go into scrubbing what a cell has put out so far, for saves before its end."""
 
 
 class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
@@ -32,10 +35,11 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
     output_path: str | None
     file: NotebookFile | None = None
     running: int | None = None
+    began = spent = last = 0.0
 
     def begin(self, scrubber: Scrubber) -> None:
         """Says what to scrub with, and starts the output file."""
-        self.scrubber = scrubber
+        self.scrubber, self.began = scrubber, time.perf_counter()
         local = _local(self.output_path)
         if local is not None:
             self.file = NotebookFile(local, self.nb)
@@ -43,8 +47,12 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
         self.notebook_start()
 
     def scrubbed(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """A message without secrets; a binary buffer that holds one is emptied."""
-        if not self.scrubber:
+        """A message without secrets; a binary buffer that holds one is emptied.
+
+        The pieces of a stream stay as they are until all that came so far is looked at together, by `save` and at the cell's
+        end: a secret may begin in one and end in another.
+        """
+        if not self.scrubber or message["header"]["msg_type"] == "stream":
             return dict(message)
         buffers = [b"" if self.scrubber.find(each) else each for each in message.get("buffers", ())]
         return {**message, "content": self.scrubber.content(message["content"]), "buffers": buffers}
@@ -56,12 +64,29 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
 
     def save(self, **given: Any) -> None:
         """Called by papermill's bookkeeping at every change."""
-        if self.file is None:
-            super().save(**given)
+        with self._running_cell_scrubbed():
+            if self.file is None:
+                super().save(**given)
+                return
+            self.file.notebook = self.nb
+            self.file.save()
+            self.last_save_time = self.now()
+
+    @contextmanager
+    def _running_cell_scrubbed(self) -> Iterator[None]:
+        """What the running cell has put out so far is written without secrets, but kept: the rest of one may be yet to come."""
+        cell = self.nb.cells[self.running] if self.scrubber and self.running is not None else {}
+        if not cell.get("outputs"):
+            yield
             return
-        self.file.notebook = self.nb
-        self.file.save()
-        self.last_save_time = self.now()
+        outputs, started = cell["outputs"], time.perf_counter()
+        cell["outputs"] = self.scrubber.content(outputs)
+        self.last = time.perf_counter() - started
+        self.spent += self.last
+        try:
+            yield
+        finally:
+            cell["outputs"] = outputs
 
     def cell_start(self, cell: NotebookNode, cell_index: int | None = None, **given: Any) -> None:
         """A cell begins."""
@@ -80,11 +105,13 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
 
     def autosave_cell(self, **given: Any) -> None:
         """Called at every message: what a long cell has put out so far is saved now and then."""
+        if self.spent + self.last > SHARE * (time.perf_counter() - self.began):
+            return
         if self.file is None:
             super().autosave_cell(**given)
         elif self.autosave_cell_every:
             self.changed(self.running)
-            self.file.save()
+            self.save()
 
     def cell_interrupted(self, name: str, said: str) -> None:
         """The run ends in a cell for another reason than the cell's own error; papermill would call the cell completed."""

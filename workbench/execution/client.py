@@ -59,7 +59,20 @@ class OutputLimits:
         return None
 
 
-class WarmClient(PapermillNotebookClient):  # type: ignore[misc]
+class _ScrubbingClient(PapermillNotebookClient):  # type: ignore[misc]
+    """papermill's own client; secrets are taken out of its messages, and out of the outputs that it logs."""
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        """Nbclient's handling of a message, after secrets were taken out of it."""
+        handled: NotebookNode | None = super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
+        return handled
+
+    def log_output_message(self, output: NotebookNode) -> None:
+        """papermill's, for what reaches a log or a file piece by piece."""
+        super().log_output_message(self.nb_man.scrubber.content(output))
+
+
+class WarmClient(_ScrubbingClient):
     """papermill's notebook client over a kernel that was forked for it.
 
     Outputs, widgets, display updates and hooks are nbclient's own code: only how a message travels differs.
@@ -241,11 +254,6 @@ class WarmClient(PapermillNotebookClient):  # type: ignore[misc]
                 cell.outputs.append(new_output("error", ename=TOO_LARGE, evalue=exceeded, traceback=[said]))
                 raise CellExecutionError(said, TOO_LARGE, exceeded)
 
-    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Nbclient's handling of a message, after secrets were taken out of it."""
-        handled: NotebookNode | None = super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
-        return handled
-
     def _process(self, message: dict[str, Any], cell: NotebookNode, cell_index: int) -> None:
         with suppress(CellExecutionComplete):
             self.process_message(message, cell, cell_index)
@@ -325,13 +333,8 @@ class WarmClient(PapermillNotebookClient):  # type: ignore[misc]
             run_sync(wait)()
 
 
-class StandardClient(PapermillNotebookClient):  # type: ignore[misc]
-    """papermill's own client, with a kernel that was not forked; only secrets are taken out of its messages."""
-
-    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Nbclient's handling of a message, after secrets were taken out of it."""
-        handled: NotebookNode | None = super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
-        return handled
+class StandardClient(_ScrubbingClient):
+    """The client for a kernel that was not forked."""
 
 
 def _message(frame: Frame) -> dict[str, Any]:

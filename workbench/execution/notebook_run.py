@@ -131,6 +131,9 @@ def _execute(execution: Execution, folder: Path, on_cell: Callable[[CellEvent], 
             "workbench.execution.warm.job:run_job", job, folder=Path(execution.source).parent, environment=environment
         )
     except Unavailable:
+        from workbench.execution.lazy_grammar import defer_iri_grammar
+
+        defer_iri_grammar()
         from workbench.execution.papermill_run import execute  # loads papermill
 
         execute(execution, environment, on_cell)

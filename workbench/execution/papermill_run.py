@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.execution.lazy_grammar import defer_iri_grammar
-
-defer_iri_grammar()
 import papermill
 from jupyter_client.kernelspec import NoSuchKernel
 from papermill.exceptions import PapermillException, PapermillExecutionError
@@ -68,7 +65,7 @@ def execute(execution: Execution, environment: Mapping[str, str], on_cell: Calla
     watch = _Watch(source.name, _count_cells(source, execution.parameters), on_cell, folder if continuation is not None else None)
 
     def restored(cells: int) -> None:
-        assert continuation is not None and continuation.previous is not None  # noqa: S101, PT018 - else nothing is restored
+        assert continuation is not None and continuation.previous is not None  # noqa: S101 - else nothing is restored
         return_to_point(folder, Path(continuation.previous).parent, cells)
         watch.restored(cells)
 

@@ -20,7 +20,7 @@ from workbench.execution.warm.place import attached_folder
 from workbench.settings import Layout
 from workbench.store.objects import replace_file
 
-__all__ = ["Attached", "attach_to", "attachable"]
+__all__ = ["Attached", "attach_to", "attachable", "take_over_edits"]
 
 FOLDER = "attached"
 """Where copies of executed notebooks go for a person to edit; the run's own stay as evidence."""
@@ -74,6 +74,34 @@ def attach_to(layout: Layout, run: str | None, *, minutes: float) -> Attached:
     path = notebook.relative_to(layout.root).as_posix()
     _bind(server, path, kernel)
     return Attached(url=f"{server['url']}lab/tree/{path}?token={server['token']}", notebook=notebook, minutes=minutes)
+
+
+def take_over_edits(layout: Layout, run: str) -> list[str]:
+    """Writes the cells that a person edited in the attached copies of a run's notebooks into the project's notebooks.
+
+    Cells that were added to try things stay in the copy.
+
+    Returns:
+        The edited cells, as `notebook: cell`.
+
+    Raises:
+        NotFound: nobody attached to this run.
+    """
+    copies = sorted((layout.root / FOLDER).glob(f"{run}-*.ipynb"))
+    if not copies:
+        raise NotFound(f"nobody attached to {run}", hint=f"Attach first: workbench attach {run}")
+    taken = []
+    for copy in copies:
+        target = layout.notebooks / copy.name.removeprefix(f"{run}-")
+        edited = {cell.get("id"): cell["source"] for cell in json.loads(copy.read_bytes())["cells"]}
+        notebook = json.loads(target.read_bytes())
+        for cell in notebook["cells"]:
+            source = edited.get(cell.get("id"), cell["source"])
+            if "".join(source) != "".join(cell["source"]):
+                cell["source"] = source
+                taken.append(f"{target.stem}: {cell['id']}")
+        replace_file(target, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n")
+    return taken
 
 
 def _lab(layout: Layout) -> dict[str, Any]:

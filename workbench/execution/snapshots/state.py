@@ -41,6 +41,7 @@ def _read_torch(torch: Any) -> dict[str, Any]:
         "dtype": torch.get_default_dtype(),
         "deterministic": (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
         "gradients": torch.is_grad_enabled(),
+        "threads": torch.get_num_threads(),  # how a sum is split decides its last digits
     }
 
 
@@ -49,6 +50,7 @@ def _write_torch(torch: Any, state: dict[str, Any]) -> None:
     deterministic, only_warn = state["deterministic"]
     torch.use_deterministic_algorithms(deterministic, warn_only=only_warn)
     torch.set_grad_enabled(state["gradients"])
+    torch.set_num_threads(state["threads"])
     torch.set_rng_state(state["generator"])
     if state["cuda"] is not None:
         torch.cuda.set_rng_state_all(state["cuda"])

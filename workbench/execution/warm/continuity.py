@@ -12,8 +12,8 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.execution.warm.attached import open_channels
 from workbench.execution.warm.fork_points import ForkPoints
+from workbench.execution.warm.kept import END, accepted, left_alone, listening_at, waiting_entry
 from workbench.execution.warm.kernel import WarmKernel
-from workbench.execution.warm.kept import accepted, listening_at, waiting_entry
 from workbench.execution.warm.wire import ANSWER, Wire
 
 __all__ = ["Continuity"]
@@ -95,9 +95,12 @@ class Continuity:
         self.kernel.capture.abandon()
         entry = waiting_entry("kernel", "", forks.notebook, forks.step, forks.keep_seconds)
         with listening_at(entry) as listening:
+            left_alone(entry, forks.keep_seconds)
             while (left := entry.until - time.time()) > 0:
                 if select.select([listening], [], [], left)[0]:
                     client, frame = accepted(listening)
+                    if frame is not None and frame.content() == END:
+                        return
                     if frame is not None and frame.content()["kind"] == "attach":
                         client.send(ANSWER, {"pid": os.getpid()})
                         client.close()

@@ -8,6 +8,7 @@ be continued several times. Linux forks only the calling thread: a kernel with t
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import sys
@@ -23,7 +24,7 @@ from typing import Any
 from workbench.execution.warm.attached import open_channels
 from workbench.execution.warm.brood import Brood
 from workbench.execution.warm.child import one_thread, take_files
-from workbench.execution.warm.kept import accepted, listening_at, waiting_entry
+from workbench.execution.warm.kept import END, accepted, left_alone, listening_at, waiting_entry
 from workbench.execution.warm.kernel import WarmKernel
 from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
 
@@ -75,6 +76,7 @@ class ForkPoints:
     refused: str | None = None
     _point: Wire | None = None
     _forked: list[int] = field(default_factory=list)
+    _drawn: Any = None
 
     def before_cell(self, link: str) -> None:
         """Copies the kernel as it is before a cell runs, where the time allows and a copy would be whole."""
@@ -88,6 +90,7 @@ class ForkPoints:
         ours, theirs = pair()
         sys.stdout.flush()
         sys.stderr.flush()
+        self._drawn = random.getstate()
         with self.kernel.capture.lock, self.wire.sending, warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any thread, also of our own
             pid = os.fork()
@@ -151,12 +154,18 @@ class ForkPoints:
                     with suppress(EOFError):
                         frame = original.receive()
                         self.keep_seconds = 0.0 if frame is not None and "drop" in frame.content() else self.keep_seconds
+                    if self.keep_seconds:
+                        left_alone(entry, self.keep_seconds)
                 if listening in ready:
                     self._accept(listening, brood, original)
 
     def _accept(self, listening: socket.socket, brood: Brood, original: Wire) -> None:
         client, frame = accepted(listening)
         if frame is None:
+            return
+        if frame.content() == END:
+            self.keep_seconds = 0.0
+            client.close()
             return
 
         def live() -> None:
@@ -175,6 +184,7 @@ class ForkPoints:
 
     def _become(self, frame: Frame) -> None:
         """In the fork of a fork point: the kernel of a run that continues, or of a person who attaches; never returns."""
+        random.setstate(self._drawn)  # Python seeds this generator anew in every fork; a copy goes on as the original would
         order = frame.content()
         if order["kind"] == "attach":
             take_files(frame.files)

@@ -13,18 +13,27 @@ from typing import Literal
 import msgspec
 
 from workbench.execution.warm.place import runtime_folder
-from workbench.execution.warm.wire import Frame, Wire
+from workbench.execution.warm.wire import ORDER, Frame, Wire
 
-__all__ = ["Kept", "accepted", "connect", "kept", "listening_at", "waiting_entry"]
+__all__ = ["END", "Kept", "accepted", "connect", "kept", "left_alone", "listening_at", "waiting_entry"]
 
 ORDER_SECONDS = 2.0
+MOST_LEFT = 8
+"""So many failed runs of a user keep their state in memory, and fewer where memory is scarce: the newest."""
+
+SCARCE = 0.1
+"""The share of the machine's memory that is to stay free."""
+
+END = {"kind": "end"}
+"""The order to end as soon as nobody uses what was forked from here."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """One process that can be asked: a `fork_point` is copied for each run that continues from it and each person that attaches.
 
     A failed `kernel` that could not be copied serves one person, itself. `link` says after which cells it is, `step` is the
-    folder of the step it worked for, `address` its socket; it ends at `until`, in seconds since the epoch.
+    folder of the step it worked for, `address` its socket; it ends at `until`, in seconds since the epoch. `left` says that its
+    run is over.
     """
 
     kind: Literal["fork_point", "kernel"]
@@ -34,6 +43,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     address: str
     until: float
+    left: bool = False
 
 
 def _folder() -> Path:
@@ -90,6 +100,27 @@ def waiting_entry(kind: Literal["fork_point", "kernel"], link: str, notebook: st
     pid = os.getpid()
     address, until = str(_folder() / f"{pid}.sock"), time.time() + seconds
     return Kept(kind=kind, pid=pid, link=link, notebook=notebook, step=step, address=address, until=until)
+
+
+def left_alone(entry: Kept, seconds: float) -> None:
+    """The run of this process is over and it stays for so long; those left earlier end where they would be too many."""
+    _note(msgspec.structs.replace(entry, until=time.time() + seconds, left=True))
+    newest_first = sorted((each for each in kept() if each.left), key=lambda each: each.until, reverse=True)
+    others = [each for each in newest_first if each.pid != entry.pid]
+    for other in others[0 if _memory_is_scarce() else MOST_LEFT - 1 :]:
+        with suppress(OSError):
+            connection = connect(other)
+            connection.send(ORDER, END)
+            connection.close()
+
+
+def _memory_is_scarce() -> bool:
+    """What the system says of itself: proc_meminfo(5)."""
+    with suppress(OSError, KeyError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kilobytes = {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}
+        return kilobytes["MemAvailable"] < SCARCE * kilobytes["MemTotal"]
+    return False
 
 
 @contextmanager
