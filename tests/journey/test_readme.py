@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -36,7 +37,11 @@ def blocks(root: Path) -> list[str]:
 def commands(root: Path) -> list[str]:
     lines = [line.split("  #")[0].strip() for block in blocks(root) for line in block.splitlines()]
     heads = ("workbench ", "papermill ", "python flows", "cd ")
-    return [line for line in lines if line.startswith(heads)]
+    return [line for line in lines if line.startswith(heads) and not line.endswith(" RUN")]
+
+
+def about_failed_runs(root: Path) -> list[str]:
+    return [line.split("  #")[0].strip() for block in blocks(root) for line in block.splitlines() if " RUN  " in line]
 
 
 def customers(path: Path) -> None:
@@ -108,7 +113,45 @@ def test_every_command_of_the_readme_runs(root: Path, tmp_path: Path) -> None:
         "serve",
         "watch",
         "doctor",
+        "execute",
+        "execute",
+        "check",
     ]
+
+
+def test_a_failed_run_is_looked_into_and_continued_as_the_readme_says(root: Path, tmp_path: Path) -> None:
+    assert run("workbench init credit --example credit", tmp_path).returncode == 0
+    folder = tmp_path / "credit"
+    notebook = folder / "notebooks" / "03_review_fairness.ipynb"
+    sound = notebook.read_text()
+    content = json.loads(sound)
+    cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    cells[-1]["source"] = ["raise ValueError('on purpose')"]
+    notebook.write_text(json.dumps(content))
+    failed = run("workbench run -p rows 3000 -p rounds 10 -p epochs 2", folder)
+    assert failed.returncode == 5
+    name = json.loads(run("workbench runs --json", folder).stdout)[0]["id"]
+    attach, resume = (command.replace("RUN", name) for command in about_failed_runs(root))
+    with (folder / "lab.log").open("w") as log:
+        lab = subprocess.Popen(
+            [sys.executable, "-m", "workbench", "lab", "--no-browser", "--port", "0"], cwd=folder, stdout=log, stderr=log
+        )
+        try:
+            deadline = time.monotonic() + 90
+            while "http://127.0.0.1" not in (folder / "lab.log").read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            attached = run(attach, folder)
+            assert attached.returncode == 0, attached.stderr
+            assert "/lab/tree/attached/" in attached.stdout.replace("\n", "")
+        finally:
+            lab.send_signal(signal.SIGTERM)
+            lab.wait(60)
+    notebook.write_text(sound)
+    resumed = run(resume, folder)
+    assert resumed.returncode == 0, resumed.stderr
+    trained = [line for line in resumed.stderr.splitlines() if line.startswith("train ") and "began" in line]
+    assert len(trained) < 3, "candidates that were trained are not trained again"
 
 
 def test_the_readme_shows_what_a_misspelt_parameter_really_gets(root: Path, tmp_path: Path) -> None:

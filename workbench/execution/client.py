@@ -14,11 +14,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import Session
+from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
-from papermill.clientwrap import PapermillNotebookClient
 
 from workbench.execution.resuming import Continuation, Plan
+from workbench.execution.scrubbing_client import ScrubbingClient
 from workbench.execution.step import STEP_VARIABLE
 from workbench.execution.warm.asking import Process
 from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
@@ -26,7 +27,7 @@ from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["OutputLimits", "StandardClient", "WarmClient"]
+__all__ = ["OutputLimits", "WarmClient"]
 
 INTERRUPT_SECONDS = 2.0
 """How long an interrupted cell may take to say what it has to say, before its kernel is killed."""
@@ -59,20 +60,7 @@ class OutputLimits:
         return None
 
 
-class _ScrubbingClient(PapermillNotebookClient):  # type: ignore[misc]
-    """papermill's own client; secrets are taken out of its messages, and out of the outputs that it logs."""
-
-    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """Nbclient's handling of a message, after secrets were taken out of it."""
-        handled: NotebookNode | None = super().process_message(self.nb_man.scrubbed(msg), cell, cell_index)
-        return handled
-
-    def log_output_message(self, output: NotebookNode) -> None:
-        """papermill's, for what reaches a log or a file piece by piece."""
-        super().log_output_message(self.nb_man.scrubber.content(output))
-
-
-class WarmClient(_ScrubbingClient):
+class WarmClient(ScrubbingClient):
     """papermill's notebook client over a kernel that was forked for it.
 
     Outputs, widgets, display updates and hooks are nbclient's own code: only how a message travels differs.
@@ -188,6 +176,7 @@ class WarmClient(_ScrubbingClient):
             raise
         finally:
             _merge_streams(cell)
+            self.log_rest()
         if self.record_timing and "date" in reply:
             cell["metadata"]["execution"]["shell.execute_reply"] = reply["date"]
         if execution_count:
@@ -325,16 +314,11 @@ class WarmClient(_ScrubbingClient):
             return
         outcome = hook(**arguments)
         if inspect.isawaitable(outcome):
-            from jupyter_core.utils import run_sync
 
             async def wait() -> None:
                 await outcome
 
             run_sync(wait)()
-
-
-class StandardClient(_ScrubbingClient):
-    """The client for a kernel that was not forked."""
 
 
 def _message(frame: Frame) -> dict[str, Any]:

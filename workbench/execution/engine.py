@@ -110,7 +110,8 @@ class WorkbenchEngine(NBClientEngine):  # type: ignore[misc]
     @classmethod
     def execute_managed_notebook(cls, nb_man: Bookkeeping, kernel_name: str, **options: Any) -> NotebookNode:
         """Runs the cells, in a warm kernel or, when there is none, the standard way."""
-        from workbench.execution.client import OutputLimits, StandardClient, WarmClient
+        from workbench.execution.client import OutputLimits, WarmClient
+        from workbench.execution.scrubbing_client import StandardClient
 
         given = _client_options(kernel_name, options)
         continuation: Continuation | None = options.get("continuation")

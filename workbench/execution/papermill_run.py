@@ -41,11 +41,14 @@ class _Watch:
         """What nbclient calls before each cell, of whatever type; it passes both arguments by name."""
         if cell.cell_type != "code":
             return
-        if cell.source.strip() and self.folder is not None:
-            keep_point(self.folder, self.finished)
-            self.finished += 1
         self.begun, self.source = self.begun + 1, cell.source
         self.report(CellEvent(notebook=self.notebook, cell=self.begun, cells=self.cells, cell_id=cell.id))
+
+    def cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        """What nbclient calls after each executed cell, with these names."""
+        self.finished += 1
+        if self.folder is not None:
+            keep_point(self.folder, self.finished)
 
     def restored(self, cells: int) -> None:
         """So many cells need not run again: what they saved and recorded is there."""
@@ -81,6 +84,7 @@ def execute(execution: Execution, environment: Mapping[str, str], on_cell: Calla
                 progress_bar=False,
                 log_output=False,
                 on_cell_start=watch.cell_begins,
+                on_cell_executed=watch.cell_executed,
                 continuation=continuation,
                 on_restored=restored,
                 # ipc alone would use one relative path for all runs in a folder, and parallel runs would share sockets
