@@ -12,6 +12,7 @@ c.LabApp.news_url = ""
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.KernelManager.transport = "ipc"
 c.KernelProvisionerFactory.default_provisioner_name = "workbench-provisioner"
+c.ServerApp.kernel_websocket_connection_class = "workbench.execution.lab_channels.PromptChannels"
 c.ServerApp.allow_external_kernels = True  # those that runs left for a person to attach to
 c.ServerApp.external_connection_dir = str(attached_folder())
 c.LanguageServerManager.autodetect = False

@@ -163,7 +163,8 @@ class WarmClient(ScrubbingClient):
         self.code_cells_executed += 1
         identity = f"{os.getpid()}_{self.code_cells_executed}"
         links = {} if self.plan is None else {"link": self.plan.before[cell_index], "next": self.plan.after[cell_index]}
-        self.wire.send(ORDER, {"execute": content, "id": identity, **links})
+        with suppress(OSError):  # a kernel that has died since its last cell is noticed by what it does not send
+            self.wire.send(ORDER, {"execute": content, "id": identity, **links})
         self._hook(self.on_cell_complete, cell=cell, cell_index=cell_index)
         cell.outputs = []
         self.clear_before_next_output = False

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import RunFailed
 from workbench.execution.journal import Journal, base_of
-from workbench.execution.serialising import cell_bytes, merged_bytes, notebook_bytes, whole_bytes
+from workbench.execution.serialising import cell_bytes, merged_bytes, notebook_bytes
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -37,7 +37,7 @@ class NotebookFile:
 
     Args:
         path: a local file, which need not exist; a relative one is taken from the working directory of now.
-        notebook: in version 4 of the format; read again at each save, and changed by none but `finish`, which adds missing ids.
+        notebook: in version 4 of the format; read again at each save, and never changed.
 
     Raises:
         RunFailed: `path` is something that cannot be replaced, such as a folder or a device.
@@ -93,12 +93,13 @@ class NotebookFile:
     def finish(self) -> None:
         """Writes the final file, byte for byte what `nbformat.writes` makes of the notebook, and forces it to the disk.
 
-        What does not conform to the format is logged by nbformat, as it is under papermill. The journal is removed.
+        The journal is removed.
 
         Raises:
             RunFailed: the file cannot be written, for instance because the disk is full; what was saved before stays.
         """
-        content = whole_bytes(self.notebook)
+        self._serialise()
+        content = notebook_bytes(self.notebook, self._bytes)
         self._base = ""
         with _failing_as(self.path):
             _publish(self.path, content, durable=True)

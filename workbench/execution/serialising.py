@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import nbformat
 from nbformat import NotebookNode
 
-__all__ = ["cell_bytes", "merged_bytes", "notebook_bytes", "whole_bytes"]
+__all__ = ["cell_bytes", "merged_bytes", "notebook_bytes"]
 
 BEFORE_CELL = '{\n "cells": [\n  '
 AFTER_CELL = '\n ],\n "metadata": {}\n}'
@@ -26,7 +26,7 @@ def cell_bytes(cell: NotebookNode) -> bytes:
 def notebook_bytes(notebook: NotebookNode, cells: Iterable[bytes]) -> bytes:
     """The file of a notebook whose cells are given as `cell_bytes` made them; only the rest of it is serialised.
 
-    The result equals `whole_bytes(notebook)`, but the notebook is not validated.
+    The result equals `nbformat.writes(notebook)`, but the notebook is not validated.
     """
     rest = _encoded(nbformat.v4.writes_json(NotebookNode({**notebook, "cells": []})))
     joined = BETWEEN_CELLS.join(cells)
@@ -34,11 +34,6 @@ def notebook_bytes(notebook: NotebookNode, cells: Iterable[bytes]) -> bytes:
         return rest
     before, _, after = rest.partition(NO_CELLS)
     return b"".join((before, b'\n "cells": [\n  ', joined, b"\n ]", after))
-
-
-def whole_bytes(notebook: NotebookNode) -> bytes:
-    """The file of a notebook by `nbformat.writes`, which validates it and logs what does not conform, as papermill does."""
-    return _encoded(nbformat.writes(notebook))
 
 
 def merged_bytes(content: bytes, cells: Mapping[int, bytes]) -> bytes:

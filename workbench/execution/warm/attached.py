@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -13,16 +14,21 @@ from typing import Any
 from ipykernel.kernelapp import IPKernelApp
 
 from workbench.execution.warm.child import become, close_others, exit_hooks
-from workbench.execution.warm.kernel import WarmKernel, WireApp, WireKernel, introduce
+from workbench.execution.warm.kernel import WarmKernel, introduce
 
 __all__ = ["open_channels", "serve_jupyter"]
 
 CHECK_SECONDS = 1.0
 
 
-def serve_jupyter(order: dict[str, Any], files: list[int]) -> None:
-    """Becomes an ordinary ipykernel with the given arguments; never returns. Runs in a child forked from a nest."""
-    close_others(files)
+def serve_jupyter(kernel: WarmKernel, order: dict[str, Any], files: list[int]) -> None:
+    """Becomes an ordinary ipykernel with the given arguments; never returns. Runs in a child forked from a nest.
+
+    The last file is a connection that is told when the kernel's channels are open.
+    """
+    *files, connection = files
+    close_others([*files, connection])
+    kernel.leave()
     become(files, order)
     arguments = list(order["arguments"])
     sys.argv = ["ipykernel_launcher.py", *arguments]
@@ -31,6 +37,8 @@ def serve_jupyter(order: dict[str, Any], files: list[int]) -> None:
     application.parent_handle = 1
     application.initialize(arguments)
     introduce(application.shell)
+    with socket.socket(fileno=connection) as ready:
+        ready.send(b"1")
     application.start()
     exit_hooks()
     os._exit(0)
@@ -46,8 +54,7 @@ def open_channels(kernel: WarmKernel, order: dict[str, Any]) -> None:
     history = shell.history_manager
     kept = (list(history.input_hist_raw), list(history.input_hist_parsed), dict(history.output_hist), shell.execution_count)
     names, module = shell.user_ns, shell.user_module
-    for single in (type(shell), WireKernel, WireApp):
-        single.clear_instance()
+    kernel.leave()
     asyncio.set_event_loop(asyncio.new_event_loop())
     path = Path(order["connection_file"])
     draft = path.parent.with_name(path.name)  # JupyterLab takes any file in its folder, also one without a kernel's name

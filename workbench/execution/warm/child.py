@@ -80,9 +80,9 @@ def close_others(keep: Iterable[int]) -> None:
 def reseed() -> None:
     """Siblings must not draw the same random numbers; `secrets` and `uuid` ask the system each time anyway."""
     random.seed()
-    numpy: Any = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(int.from_bytes(os.urandom(4), "little"))
+    numpy_random: Any = sys.modules.get("numpy.random")  # numpy imports it late, and seeds it then
+    if numpy_random is not None:
+        numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
     torch: Any = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "seed"):
         torch.seed()

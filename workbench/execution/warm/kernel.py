@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import types
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -32,6 +33,10 @@ __all__ = ["WarmKernel", "build_kernel", "introduce"]
 
 ABANDONED: list[object] = []
 """Event loops of the kernels this process was forked from; their epoll is shared with the original, so nothing may close it."""
+
+
+FRAMING = ("status", "execute_input", "execute_reply")
+"""What stands around a cell's outputs; `cells` tells its end at once, which sends these."""
 
 
 class WireSession(Session):
@@ -64,8 +69,12 @@ class WireSession(Session):
         if wire is not None and os.getpid() == self.owner:  # what the notebook forks has no say, as with ZeroMQ
             named = ("header", "parent_header", "metadata", "content")
             parts = (b'"%s":%s' % (name.encode(), self.pack(message[name])) for name in named)
-            with suppress(BrokenPipeError, ConnectionResetError):  # the client is gone, and this process soon will be
-                wire.send_raw(MESSAGE, b"{" + b",".join(parts) + b"}", buffers or ())
+            payload = b"{" + b",".join(parts) + b"}"
+            if message["header"]["msg_type"] in FRAMING:
+                wire.hold(MESSAGE, payload)
+            else:
+                with suppress(BrokenPipeError, ConnectionResetError):  # the client is gone, and this process soon will be
+                    wire.send_raw(MESSAGE, payload, buffers or ())
         return message
 
 
@@ -140,6 +149,12 @@ class WarmKernel:
         self.kernel.shell_channel_thread = types.SimpleNamespace(parent_thread=threading.current_thread())
         sys.stdout, sys.stderr = self.capture.start(self.session)
         self.session.wire, self.session.owner = wire, os.getpid()
+        self.session.session = uuid.uuid4().hex  # its siblings were built with the same
+
+    def leave(self) -> None:
+        """Makes room for another application, kernel and shell in this process; the namespace stays."""
+        for single in (type(self.shell), WireKernel, WireApp):
+            single.clear_instance()
 
     def renew(self) -> None:
         """In a forked copy, before `start`: what belongs to the original is left alone, since closing it would reach it."""

@@ -15,7 +15,7 @@ from workbench.execution.warm.brood import Brood, native_threads
 from workbench.execution.warm.cells import run_cells
 from workbench.execution.warm.child import close_others, end_with_parent, freeze
 from workbench.execution.warm.imports import hidden, import_all, stamps
-from workbench.execution.warm.kernel import build_kernel
+from workbench.execution.warm.kernel import WarmKernel, build_kernel
 from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
 
 __all__ = ["IDLE_SECONDS", "run_nest"]
@@ -38,24 +38,26 @@ def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str])
     if unfit:
         wire.send(ANSWER, {"unfit": unfit})
         os._exit(0)
+    kernel = build_kernel()  # before the first fork: what it touches is then shared by all kernels
+    kernel.shell.display_formatter.format(1)  # builds what the first output would
     freeze()
     wire.send(ANSWER, {"ready": os.getpid(), "stamps": stamps()})
     with suppress(EOFError):
-        _Nest(wire).serve()
+        _Nest(wire, kernel).serve()
     os._exit(0)
 
 
 @dataclass(slots=True)
 class _Spare:
-    """A kernel forked ahead: its shell is built, and it waits for its order."""
+    """A kernel forked ahead, which waits for its order."""
 
     pid: int
     wire: Wire
 
 
 class _Nest:
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
+    def __init__(self, wire: Wire, kernel: WarmKernel) -> None:
+        self.wire, self.kernel = wire, kernel
         self.threads = native_threads()
         self.spare: _Spare | None = None
         self.leaving = False
@@ -104,7 +106,7 @@ class _Nest:
             return {"error": f"no process can be forked: {error.strerror}"}
 
     def _hand_out(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
-        """The spare takes the order; without one, a kernel is built for it."""
+        """The spare takes the order; without one, a kernel is forked for it."""
         spare, self.spare = self.spare, None
         if spare is not None:
             with suppress(OSError):
@@ -112,17 +114,17 @@ class _Nest:
                 spare.wire.close()
                 self.brood.adopt(spare.pid, client)
                 return spare.pid
-        return self.brood.fork(client, lambda: _run_unprepared(order, list(frame.files[1:])))
+        return self.brood.fork(client, lambda: _run(self.kernel, order, list(frame.files[1:])))
 
     def _fork_jupyter(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
-        return self.brood.fork(client, lambda: serve_jupyter(order, list(frame.files[1:])))
+        return self.brood.fork(client, lambda: serve_jupyter(self.kernel, order, list(frame.files[1:])))
 
     def _fork_spare(self) -> None:
         ours, theirs = pair()
 
         def live() -> None:
             close_others([theirs.fileno()])
-            _wait_as_spare(theirs)
+            _wait_as_spare(self.kernel, theirs)
 
         with suppress(OSError):  # no more processes: the next kernel is forked when it is ordered, or refused
             self.spare = _Spare(self.brood.fork(None, live), ours)
@@ -134,22 +136,18 @@ class _Nest:
             self.spare = None
 
 
-def _wait_as_spare(wire: Wire) -> None:
+def _wait_as_spare(kernel: WarmKernel, wire: Wire) -> None:
     end_with_parent()
-    kernel = build_kernel()
-    kernel.shell.display_formatter.format(1)  # builds what the first output would
     try:
         frame = wire.receive()
     except EOFError:
         sys.exit(0)
     wire.close()
     assert frame is not None  # noqa: S101 - without a deadline, receive waits
-    *files, connection = frame.files
-    talk = Wire(socket.socket(fileno=connection))
-    run_cells(kernel, frame.content(), files, talk)
+    _run(kernel, frame.content(), list(frame.files))
 
 
-def _run_unprepared(order: dict[str, Any], given: list[int]) -> None:
+def _run(kernel: WarmKernel, order: dict[str, Any], given: list[int]) -> None:
     close_others(given)
     *files, connection = given
-    run_cells(build_kernel(), order, files, Wire(socket.socket(fileno=connection)))
+    run_cells(kernel, order, files, Wire(socket.socket(fileno=connection)))

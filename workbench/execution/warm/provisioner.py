@@ -10,8 +10,10 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ SESSION_VARIABLE = "JPY_SESSION_NAME"
 """jupyter_server names here the notebook for which a kernel is started."""
 
 MOST_NOTEBOOKS = 20
+OPEN_SECONDS = 30.0
 
 
 class WarmProvisioner(LocalProvisioner):
@@ -47,7 +50,7 @@ class WarmProvisioner(LocalProvisioner):
             }
             with open(os.devnull, "r+b") as null:
                 standard = [null.fileno(), *(_descriptor(given.get(name), own, null.fileno()) for name, own in _OUTPUTS)]
-                forked = await asyncio.get_running_loop().run_in_executor(None, lambda: ask(order, [], standard=standard))
+                forked = await asyncio.get_running_loop().run_in_executor(None, lambda: _opened(order, standard))
         except Unavailable as reason:
             self.log.warning("workbench: no warm kernel, a cold one is started: %s", reason)
             return await super().launch_kernel(cmd, **given)
@@ -74,6 +77,18 @@ class WarmProvisioner(LocalProvisioner):
         process.close()
         self.process = None
         return code
+
+
+def _opened(order: Mapping[str, Any], standard: Sequence[int]) -> Process:
+    """A forked kernel whose channels are open: a client that connects before has to try again, which takes it long."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            forked = ask(order, [theirs.fileno()], standard=standard)
+        ours.settimeout(OPEN_SECONDS)
+        with suppress(TimeoutError):  # jupyter_client has time-outs of its own
+            ours.recv(1)  # nothing, when the kernel has died: jupyter_client finds out
+    return forked
 
 
 _OUTPUTS = (("stdout", 1), ("stderr", 2))

@@ -56,16 +56,29 @@ def main(address: str) -> None:
 
 
 def _preload() -> None:
-    """What every kernel and every job needs; none of it starts a thread."""
+    """What every kernel and every job needs, used once where the first use is slow; none of it starts a thread."""
+    from workbench.execution.lazy_grammar import defer_iri_grammar
+
+    defer_iri_grammar()
     import ipykernel.debugger  # noqa: F401 - imported by the kernel when it is made
+    import nbformat
     import papermill  # noqa: F401 - jobs
 
     import workbench.execution.client
     import workbench.execution.engine
+    import workbench.execution.snapshots.content
     import workbench.execution.warm.job
     import workbench.execution.warm.nest  # noqa: F401
+    from workbench.execution.kernels import environment_of
+    from workbench.execution.parameters import parse_parameters
+    from workbench.execution.rendering import load_renderer
     from workbench.execution.warm.child import freeze
 
+    nbformat.validate(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
+    parse_parameters("rows: int = 1", "a notebook").defaults()
+    with suppress(Exception):  # no kernelspec is installed: who asks for one is told
+        environment_of("python3")
+    load_renderer()
     freeze()
 
 

@@ -48,6 +48,7 @@ class Wire:
         self.sending = threading.Lock()
         self._received = bytearray()
         self._files: list[int] = []
+        self._held: list[bytes] = []
 
     def fileno(self) -> int:
         """For `select`."""
@@ -72,15 +73,21 @@ class Wire:
             self.socket.sendall(payload)
 
     def send_raw(self, kind: int, payload: bytes, buffers: Sequence[bytes | memoryview] = ()) -> None:
-        """Sends JSON that is encoded already, and buffers."""
+        """Sends JSON that is encoded already, and buffers, behind what was held back."""
         tail = b"".join(part for each in buffers for part in (LENGTH.pack(len(each)), bytes(each)))
         header = HEADER.pack(kind, len(payload), len(tail), 0)
         with self.sending:
+            held, self._held = self._held, []
             if len(payload) + len(tail) < CHUNK:
-                self.socket.sendall(b"".join((header, payload, tail)))
+                self.socket.sendall(b"".join((*held, header, payload, tail)))
             else:
-                for part in (header, payload, tail):
+                for part in (*held, header, payload, tail):
                     self.socket.sendall(part)
+
+    def hold(self, kind: int, payload: bytes) -> None:
+        """Holds a small frame back until the next is sent: each call of the system costs more than the frame."""
+        with self.sending:
+            self._held.append(HEADER.pack(kind, len(payload), 0, 0) + payload)
 
     def receive(self, deadline: float | None = None, *, unless: Wire | None = None) -> Frame | None:
         """The next frame, or None when `deadline` (of `time.monotonic`) passed first.
