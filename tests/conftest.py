@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from workbench.settings import TELEMETRY_OFF
 
 ROOT = Path(__file__).parents[1]
 HOMES = ("BENTOML_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "METAFLOW_HOME", "MPLCONFIGDIR")
+
+RUNTIME = "WORKBENCH_RUNTIME_DIR"
 
 scratch = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
@@ -22,14 +27,30 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(config.stash[scratch].name)
     os.environ.update(TELEMETRY_OFF)
     os.environ.update({name: str(folder / name.lower()) for name in HOMES})
+    os.environ[RUNTIME] = str(folder / "run")
     os.environ.update(WORKBENCH_ACTOR="tester", METAFLOW_USER="tester", MPLBACKEND="Agg", PYDEVD_DISABLE_FILE_VALIDATION="1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads make parallel tests many times slower
     os.environ.pop("WORKBENCH_DATABASE_URL", None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Removes what the frameworks wrote."""
+    """Ends the warm processes, and removes what the frameworks wrote."""
+    end_warm_processes(f"{config.stash[scratch].name}/run")
     config.stash[scratch].cleanup()
+
+
+def end_warm_processes(folder: str) -> None:
+    """Kills what was started with this runtime folder, and what that forked: it leads sessions of its own."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(RUNTIME) == folder and os.getsid(process.pid) != os.getsid(0):
+                process.kill()
+
+
+@pytest.fixture(scope="session", name="end_warm_processes")
+def _end_warm_processes() -> Callable[[str], None]:
+    """For tests with a runtime folder of their own."""
+    return end_warm_processes
 
 
 @pytest.fixture(scope="session")

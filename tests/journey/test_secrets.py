@@ -76,7 +76,6 @@ for secret in (given.token, given.other):
         outer(secret)
     except RuntimeError:
         traceback.print_exc()
-        get_ipython().showtraceback()
     for leak in (lambda: session.save(stolen=secret), lambda: session.save(stolen=pandas.DataFrame({"a": [secret]}))):
         try:
             leak()
@@ -87,7 +86,7 @@ given.token
 """
 ENDS = {
     "success": "1 + 1",
-    "failure": "import json\nouter(json.dumps(Out)[:20] + given.token + given.other)",
+    "failure": "outer(str(Out)[-40:] + given.token + given.other)",
     "killed": "print(given.token, flush=True)\nprint(given.other[:-2], end='', flush=True)\ntime.sleep(600)",
 }
 

@@ -13,12 +13,12 @@ from workbench.store.sink import Sink
 
 
 @settings(max_examples=40, deadline=None)
-@given(pieces=st.lists(st.binary(max_size=64), max_size=8), aside=st.integers(1, 64), synced=st.integers(1, 64))
-def test_the_digest_is_that_of_the_file_whatever_the_pieces(tmp_path_factory, pieces, aside, synced):
+@given(pieces=st.lists(st.binary(max_size=64), max_size=8), aside=st.integers(1, 64), flushed=st.integers(1, 64))
+def test_the_digest_is_that_of_the_file_whatever_the_pieces(tmp_path_factory, pieces, aside, flushed):
     path = tmp_path_factory.mktemp("sink") / "file"
     with pytest.MonkeyPatch.context() as patch, Sink(path) as stream:
         patch.setattr(sink, "ASIDE", aside)
-        patch.setattr(sink, "SYNCED", synced)
+        patch.setattr(sink, "FLUSHED", flushed)
         assert [stream.write(piece) for piece in pieces] == [len(piece) for piece in pieces]
         assert stream.tell() == len(b"".join(pieces))
     assert path.read_bytes() == b"".join(pieces)

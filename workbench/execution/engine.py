@@ -110,22 +110,18 @@ class WorkbenchEngine(NBClientEngine):  # type: ignore[misc]
     @classmethod
     def execute_managed_notebook(cls, nb_man: Bookkeeping, kernel_name: str, **options: Any) -> NotebookNode:
         """Runs the cells, in a warm kernel or, when there is none, the standard way."""
-        from workbench.execution.client import OutputLimits, WarmClient
         from workbench.execution.scrubbing_client import StandardClient
 
         given = _client_options(kernel_name, options)
         continuation: Continuation | None = options.get("continuation")
         try:
-            kernel, wire, plan = _kernel(nb_man.nb, kernel_name, options, continuation)
+            client, plan = _warm_client(nb_man, kernel_name, options, given)
         except Unavailable as reason:
             logger.warning("workbench: no warm kernel, the standard engine is used: %s", reason)
             nb_man.nb.metadata["workbench"] = {"kernel": "standard", "reason": str(reason)}
             executed: NotebookNode = StandardClient(nb_man, **given).execute()
             return executed
         nb_man.nb.metadata["workbench"] = {"kernel": "warm"}
-        client = WarmClient(nb_man, **given)
-        limits = OutputLimits(options.get("cell_bytes", CELL_BYTES), options.get("notebook_bytes", NOTEBOOK_BYTES))
-        client.begin(kernel, wire, limits, given["startup_timeout"])
         if continuation is not None and plan is not None:
             _continue(client, nb_man, continuation, plan, options.get("on_restored", _ignore))
         return client.execute()
@@ -141,6 +137,25 @@ def _client_options(kernel_name: str, options: Mapping[str, Any]) -> dict[str, A
         "timeout": options.get("execution_timeout") or options.get("timeout"),
         "log": logger,
     }
+
+
+def _warm_client(
+    kept: Bookkeeping, kernel_name: str, options: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[WarmClient, Plan | None]:
+    """A client whose kernel is ready for the first cell; one that dies before that has run nothing, so another engine can."""
+    from nbclient.exceptions import DeadKernelError
+
+    from workbench.execution.client import OutputLimits, WarmClient
+
+    kernel, wire, plan = _kernel(kept.nb, kernel_name, options, options.get("continuation"))
+    client = WarmClient(kept, **given)
+    limits = OutputLimits(options.get("cell_bytes", CELL_BYTES), options.get("notebook_bytes", NOTEBOOK_BYTES))
+    try:
+        client.begin(kernel, wire, limits, given["startup_timeout"])
+    except DeadKernelError as error:
+        client.end(None)
+        raise Unavailable(f"it did not get ready: {error}") from error
+    return client, plan
 
 
 def _kernel(

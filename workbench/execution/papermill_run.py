@@ -53,6 +53,8 @@ class _Watch:
     def restored(self, cells: int) -> None:
         """So many cells need not run again: what they saved and recorded is there."""
         self.begun = self.finished = cells
+        if self.folder is not None:
+            keep_point(self.folder, cells)  # so that this run, too, can be continued from here
 
 
 def execute(execution: Execution, environment: Mapping[str, str], on_cell: Callable[[CellEvent], None]) -> None:

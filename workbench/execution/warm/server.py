@@ -126,12 +126,19 @@ class _Server:
                 elif nests[each] in self.nests:
                     self._hear(nests[each])
             self._give_up()
+            if not self.leaving and not self._is_found():
+                self._leave()
 
     def close(self) -> None:
         """Removes the address, unless another server has taken it."""
+        if self._is_found():
+            self.address.unlink(missing_ok=True)
+
+    def _is_found(self) -> bool:
+        """Whether clients find this server: another may have started at the same time and taken the address."""
         with suppress(OSError):
-            if self.address.stat().st_ino == self.inode:
-                self.address.unlink()
+            return self.address.stat().st_ino == self.inode
+        return False
 
     def _idle(self) -> bool:
         return not self.alive and self.brood.idle_seconds() > IDLE_SECONDS
