@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-__all__ = ["Explanation", "explanation"]
+__all__ = ["Explanation", "explanation", "listed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +27,11 @@ def explanation(name: str, place: str) -> Explanation | None:
         name: a notebook as `GROUP/NOTEBOOK`, or `SUITE-suite`.
         place: a cell's id or position, `metadata`, `error` or `cells`; or a test's id.
     """
-    return next((each for each in _listed() if any(fnmatchcase(f"{name}:{place}", pattern) for pattern in each.where)), None)
+    return next((each for each in listed() if any(fnmatchcase(f"{name}:{place}", pattern) for pattern in each.where)), None)
 
 
 @functools.cache
-def _listed() -> tuple[Explanation, ...]:
+def listed() -> tuple[Explanation, ...]:
+    """Every entry, in order."""
     listed = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     return tuple(Explanation(**{**each, "where": tuple(each["where"])}) for each in listed["difference"])

@@ -77,18 +77,18 @@ def suite_lines(suites: Sequence[Suite]) -> Iterator[str]:
 def corpus_lines(corpus: Corpus) -> Iterator[str]:
     """Groups, notebooks in other languages, exceptions with their reasons, and every notebook."""
     groups = [(name, list(each)) for name, each in groupby(sorted(corpus.notebooks, key=_group), key=_group)]
-    rows = [_counted(name, judged) for name, judged in groups]
-    yield from _table(
-        (
-            "group",
-            "notebooks",
-            "code cells",
-            "equal to the default engine's",
-            "default engine equal to itself",
-            "in a warm kernel",
-        ),
-        [*rows, _counted("all", corpus.notebooks)],
+    rows = [_counted(name, judged, corpus) for name, judged in groups]
+    head = (
+        "group",
+        "notebooks",
+        "code cells",
+        "equal",
+        "meant to differ",
+        "equal of the rest",
+        "default twice: equal",
+        "warm kernels",
     )
+    yield from _table(head, [*rows, _counted("all", corpus.notebooks, corpus)])
     yield "\n### Kernels of other languages\n"
     yield "They run in a kernel of their own, and our engine says so:\n"
     for judged in corpus.notebooks:
@@ -151,8 +151,8 @@ def _reasons(corpus: Corpus) -> Iterator[str]:
         said = f"**Meant.** {why.why}" if why.intended else why.why
         if place not in reasons.setdefault(said, []):
             reasons[said].append(place)
-    for why, places in reasons.items():
-        yield f"- {why} ({'; '.join(places)})"
+    for said, places in reasons.items():
+        yield f"- {said} ({'; '.join(places)})"
     for name, difference in corpus.unexplained:
         yield (
             f"- **Not explained**: `{name}` {difference.place}, {difference.what}: "

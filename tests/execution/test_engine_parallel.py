@@ -60,3 +60,11 @@ def test_openmp_of_scikit_learn_and_of_torch_in_one_notebook(runs):
     )
     assert said[2:] == ["True\n", "torch.Size([1, 4])\n", "5\n", "True\n"]
     assert runs.notebook.metadata.workbench.kernel == "warm"
+
+
+def test_polars_computes_with_threads_of_its_own(runs):
+    """It starts some when it is imported, and a fork does not copy them."""
+    frame = "rows = polars.DataFrame({'group': list(range(100)) * 1000})"
+    grouped = "rows.lazy().group_by('group').len().collect().height"
+    assert runs("import polars", frame, grouped)[2] == "100"
+    assert runs.notebook.metadata.workbench.kernel == "warm"

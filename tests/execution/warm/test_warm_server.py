@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -286,3 +287,19 @@ def test_a_server_that_cannot_start_names_its_log(own_place, monkeypatch, tmp_pa
 def test_the_state_is_plain_json(server):
     assert json.loads(json.dumps(state(dict(os.environ))))["pid"] == server
     assert sys.platform == "linux"
+
+
+def test_limits_of_its_first_client_are_not_those_of_the_next(own_place):
+    limit = resource.RLIMIT_FSIZE
+    soft, hard = resource.getrlimit(limit)
+    resource.setrlimit(limit, (50_000_000, hard))
+    try:
+        process, wire = kernel()
+        assert resource.prlimit(process.pid, limit) == (50_000_000, hard)
+    finally:
+        resource.setrlimit(limit, (soft, hard))
+    again, other = kernel()
+    assert resource.prlimit(again.pid, limit) == (soft, hard)
+    assert resource.prlimit(state(dict(os.environ))["pid"], limit) == (hard, hard)
+    for each in (wire, process, other, again):
+        each.close()

@@ -131,9 +131,8 @@ class Runners:
         assert program.stdout is not None
         self.tell, self.lines, self.folder = program.stdin, program.stdout, folder
         self.left = folder / "left"
-        cells = [
-            f"import subprocess\nsleeper = subprocess.Popen(['sleep', '600'])\nopen({str(self.left)!r}, 'w').write(str(sleeper.pid))"
-        ]
+        note = f"open({str(self.left)!r}, 'w').write(str(sleeper.pid))"
+        cells = [f"import subprocess\nsleeper = subprocess.Popen(['sleep', '600'])\n{note}"]
         cells += [f"import os, time\nprint({number}, os.getpid(), flush=True)\ntime.sleep(0.01)" for number in range(15)]
         nodes = [nbformat.v4.new_code_cell(source) for source in cells]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -213,7 +212,8 @@ def test_a_crash_of_anybody_at_any_moment_ends_the_run_cleanly(
     runners.start(tmp_path / "last.ipynb")
     assert runners.ended() == (0, "")
     settled(own_place)
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not list(tmp_path.glob(".*.saving-*"))
+    assert not [path for path in tmp_path.glob("*.ipynb") if recover(path)]
 
 
 def test_imports_that_never_end_lead_the_standard_way(own_place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
