@@ -12,9 +12,8 @@ import psutil
 import pytest
 
 from workbench.errors import ComponentMissing, NotebookFailed, NotebookInvalid, ParametersInvalid
-from workbench.execution.step import Step
 from workbench.execution.notebook_run import run_notebook
-from workbench.execution.step import STEP_VARIABLE
+from workbench.execution.step import STEP_VARIABLE, Step
 from workbench.session.values import read_value, write_value
 from workbench.store import Objects
 from workbench.store.objects import digest_of
