@@ -142,7 +142,7 @@ def _jobs(sources: Iterable[tuple[str, Path]], work: Path, only: Sequence[str]) 
                 "notebook": str(path),
                 "executed": str(executed),
                 "folder": str(path.parent),
-                "kernel": None if "kernelspec" in metadata else "python3",
+                "kernel": None if metadata.get("kernelspec", {}).get("name") else "python3",
                 "parameters": options.get("parameters", {}),
                 "report_mode": options.get("report_mode", False),
                 "engine": {"execution_timeout": CELL_SECONDS, **options.get("engine", {})},

@@ -24,7 +24,7 @@ def test_continuous_integration_runs_the_checks_and_the_tests_of_the_makefile(ro
     assert os.access(script, os.X_OK)
     lines = script.read_text().splitlines()
     assert "set -euo pipefail" in lines
-    assert [line for line in lines if line.startswith("make ")] == ["make check", "make test", "make test-slow"]
+    assert [line for line in lines if line.startswith("make ")] == ["make check", "make test"]
     workflow = yaml.safe_load((root / ".github/workflows/test.yml").read_text())
     assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
     assert ".ci/run" in [step.get("run") for step in workflow["jobs"]["test"]["steps"]]

@@ -168,6 +168,9 @@ def _kernel(
     refused = [name for name in CHANNELS if options.get(name) is not None]
     if refused:
         raise Unavailable(f"{', '.join(refused)} concern a kernel with channels of its own")
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    if any("_NUM_THREADS" in source for source in sources):
+        raise Unavailable("a cell sets how many threads numpy uses, and the warm process has imported numpy")
     environment = environment_of(kernel_name)
     plan = None
     if continuation is not None:
@@ -176,8 +179,7 @@ def _kernel(
         plan = resuming.plan(notebook, continuation, _previous(continuation))
         if plan.fork_point is not None:
             return *ask_fork_point(plan.fork_point, environment), plan
-    modules = modules_of(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return *ask_cells(modules, folder=Path.cwd(), environment=environment), plan
+    return *ask_cells(modules_of(sources), folder=Path.cwd(), environment=environment), plan
 
 
 def _continue(client: WarmClient, kept: Bookkeeping, continuation: Continuation, plan: Plan, restored: Restored) -> None:

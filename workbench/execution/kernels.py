@@ -12,16 +12,22 @@ from workbench.execution.warm.asking import Unavailable
 __all__ = ["environment_of", "require_own"]
 
 
+OWN = {"": "python3", "python": "python3"}
+"""Other names that Jupyter's clients accept for this interpreter's kernel."""
+
+
 def environment_of(kernel_name: str) -> dict[str, str]:
     """The environment of a kernel of this name: the process's own and what its kernelspec adds.
 
     Raises:
-        Unavailable: the kernelspec starts something else than this interpreter's ipykernel.
-        NoSuchKernel: there is no such kernelspec.
+        Unavailable: there is no such kernelspec, or it starts something else than this interpreter's ipykernel.
     """
-    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-    specification = KernelSpecManager().get_kernel_spec(kernel_name or "python3")
+    try:
+        specification = KernelSpecManager().get_kernel_spec(OWN.get(kernel_name, kernel_name))
+    except NoSuchKernel as error:  # nbclient knows names that no kernelspec has, and refuses the others itself
+        raise Unavailable(f"no kernelspec is named {kernel_name}") from error
     require_own(specification.argv)
     return {**os.environ, **specification.env}
 

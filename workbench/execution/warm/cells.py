@@ -26,6 +26,7 @@ def run_cells(kernel: WarmKernel, order: dict[str, Any], files: list[int], wire:
     """Completes a kernel that was built ahead: it becomes the process that the order describes; never returns."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     become(files, order)
+    os.environ.setdefault("PYDEVD_USE_FRAME_EVAL", "NO")  # as ipykernel's launcher does
     sys.argv = ["ipykernel_launcher.py"]
     kernel.shell.init_environment()
     kernel.application.finish()

@@ -8,6 +8,7 @@ answers leave through `WireSession.send`. Written for ipykernel 7.4.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import os
 import sys
@@ -132,6 +133,7 @@ class WarmKernel:
         self.application, self.kernel = application, kernel
         self.session: Any = kernel.session  # a WireSession
         self.capture = Capture()
+        self.context = contextvars.copy_context()  # one for all cells: what a cell sets lasts
         self.succeeded = True
         self.before: Any = None
 
@@ -171,7 +173,8 @@ class WarmKernel:
 
     def dispatch(self, message: dict[str, Any]) -> None:
         """Handles one request and returns when the kernel is idle again."""
-        self.loop.run_until_complete(self._dispatch(message))
+        task = self.loop.create_task(self._dispatch(message), context=self.context)
+        self.loop.run_until_complete(task)
 
     async def _dispatch(self, message: dict[str, Any]) -> None:
         kernel = self.kernel

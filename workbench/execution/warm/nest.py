@@ -34,11 +34,11 @@ def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str])
     end_with_parent()
     os.environ.clear()
     os.environ.update({"MPLBACKEND": INLINE, **environment})
+    kernel = build_kernel()  # before the first fork, so that all kernels share it; libraries ask for it when they are imported
     unfit = import_all(modules)
     if unfit:
         wire.send(ANSWER, {"unfit": unfit})
         os._exit(0)
-    kernel = build_kernel()  # before the first fork: what it touches is then shared by all kernels
     kernel.shell.display_formatter.format(1)  # builds what the first output would
     freeze()
     wire.send(ANSWER, {"ready": os.getpid(), "stamps": stamps()})

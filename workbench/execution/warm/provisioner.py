@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ class WarmProvisioner(LocalProvisioner):
             }
             with open(os.devnull, "r+b") as null:
                 standard = [null.fileno(), *(_descriptor(given.get(name), own, null.fileno()) for name, own in _OUTPUTS)]
-                forked = await asyncio.get_running_loop().run_in_executor(None, lambda: _opened(order, standard))
+                # an executor of its own: the loop's may come from before a fork of this process, without its threads
+                with ThreadPoolExecutor(1) as thread:
+                    forked = await asyncio.get_running_loop().run_in_executor(thread, lambda: _opened(order, standard))
         except Unavailable as reason:
             self.log.warning("workbench: no warm kernel, a cold one is started: %s", reason)
             return await super().launch_kernel(cmd, **given)

@@ -73,7 +73,8 @@ def _preload() -> None:
     parse_parameters("rows: int = 1", "a notebook").defaults()
     with suppress(Exception):  # no kernelspec is installed: who asks for one is told
         environment_of("python3")
-    load_renderer()
+    with suppress(Exception):  # nbconvert's templates are not found: who wants a page is told
+        load_renderer()
     freeze()
 
 

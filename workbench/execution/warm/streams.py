@@ -123,7 +123,8 @@ class KernelStream(io.TextIOBase):
             for header, text in texts:
                 joined.setdefault(header.get("msg_id"), (header, []))[1].append(text)
             for header, parts in joined.values():
-                self._send(header, "".join(parts))
+                if any(parts):
+                    self._send(header, "".join(parts))
 
     def _send(self, header: Header, text: str) -> None:
         message: Any = self.session.msg("stream", {"name": self.name, "text": text}, parent=header)
