@@ -186,4 +186,4 @@ def benjamini_hochberg(p_values: Floats) -> Floats:
     scaled = p_values[order] * count / np.arange(count, 0, -1)
     adjusted = np.empty(count)
     adjusted[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
-    return adjusted
+    return np.maximum(adjusted, p_values)  # dividing by the count and multiplying again can lose the last bit
