@@ -21,9 +21,10 @@ Each error says what was given, what was expected and what to do next.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+TYPE_CHECKING = False  # typing's own takes milliseconds to import, and thin processes load this module
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import ClassVar
 
 __all__ = [
     "BadInput",
@@ -56,6 +57,8 @@ def bounded(text: object, limit: int = LONGEST) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """One sentence naming the closest known word, or listing what exists."""
+    import difflib
+
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     if close:

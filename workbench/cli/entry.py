@@ -8,14 +8,20 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
 from typer import TyperException
+from typer.main import get_group
 
 from workbench.cli.app import app
 from workbench.cli.output import errors, print_error
 from workbench.errors import BadInput, WorkbenchError
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from typer.core import TyperGroup
+
+__all__ = ["commands", "main"]
 
 INTERRUPTED = 130
 
@@ -41,6 +47,12 @@ def main() -> None:
     sys.exit(code)
 
 
+@cache
+def commands() -> TyperGroup:
+    """The tree of all commands, which takes longer to build than many of them to run."""
+    return get_group(app)
+
+
 def _run(arguments: Sequence[str]) -> int:
     """Runs the command; returns 0, or the code with which Typer wants to end, as 130 after Ctrl-C.
 
@@ -48,7 +60,7 @@ def _run(arguments: Sequence[str]) -> int:
         BadInput: the words are not a command of ours.
     """
     try:
-        return app(args=arguments, prog_name="workbench", standalone_mode=False) or 0
+        return commands().main(args=list(arguments), prog_name="workbench", standalone_mode=False) or 0
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "workbench"

@@ -10,10 +10,12 @@ import rich.progress  # noqa: F401 - imported ahead, like the two below: what `e
 
 import workbench.cli.output
 import workbench.execution.papermill_run  # noqa: F401
-from workbench.cli.entry import main
+from workbench.cli.entry import commands, main
 from workbench.execution.warm.wire import Wire
 
 __all__ = ["run"]
+
+commands()
 
 
 def run(job: dict[str, Any], wire: Wire) -> int:

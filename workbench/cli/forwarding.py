@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from types import FrameType
 
 from workbench.execution.warm.asking import Process, Unavailable, ask_job
+
+TYPE_CHECKING = False  # typing's own takes milliseconds to import, and this module is all that a forwarded command loads
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
 
 __all__ = ["forward"]
 
@@ -26,7 +28,7 @@ def forward(arguments: Sequence[str]) -> int | None:
         return None
     job = {"arguments": list(arguments)}
     try:
-        process, wire = ask_job("workbench.cli.forwarded:run", job, folder=Path.cwd(), environment=dict(os.environ))
+        process, wire = ask_job("workbench.cli.forwarded:run", job, folder=os.getcwd(), environment=dict(os.environ))
     except (Unavailable, OSError):
         return None
     wire.close()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbformat.v4 import new_output
 from papermill.engines import NotebookExecutionManager
 from papermill.iorw import LocalHandler, papermill_io
+from papermill.log import logger
 
 from workbench.execution.saving import NotebookFile, replace_notebook
 
@@ -36,6 +38,7 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
     file: NotebookFile | None = None
     running: int | None = None
     began = spent = last = 0.0
+    wait_for_kernel: Callable[[], None] = staticmethod(lambda: None)
 
     def begin(self, scrubber: Scrubber) -> None:
         """Says what to scrub with, and starts the output file."""
@@ -98,10 +101,20 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
         """A cell ended, well or not."""
         if self.scrubber and "outputs" in cell:  # once more as a whole: a secret may have come in two messages
             cell.outputs = self.scrubber.content(cell.outputs)
-        self.changed(cell_index)
-        super().cell_complete(cell, cell_index, **given)
-        if self.file is not None and cell_index is not None:
-            self.file.cell_ended(cell_index)
+        if self.file is None or cell_index is None:
+            super().cell_complete(cell, cell_index, **given)
+            return
+        if self.log_output:
+            logger.info("Ending Cell %s", f"{cell_index + 1:-<43}")
+        times, now = cell.metadata.papermill, self.now()
+        times["end_time"] = now.isoformat()
+        if times["start_time"]:
+            times["duration"] = (now - datetime.fromisoformat(times["start_time"])).total_seconds()
+        if times["status"] != self.FAILED:
+            times["status"] = self.COMPLETED
+        self.file.cell_ended(cell_index)
+        if self.pbar:
+            self.pbar.update(1)
 
     def autosave_cell(self, **given: Any) -> None:
         """Called at every message: what a long cell has put out so far is saved now and then."""
@@ -125,7 +138,16 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
         self.changed(self.running)
 
     def notebook_complete(self, **given: Any) -> None:
-        """The run is over; cells that it did not reach stay pending, and the file is complete, valid and on disk."""
+        """The run is over; cells that it did not reach stay pending, and the file is complete, valid and on disk.
+
+        The kernel, which ends at the same time, is waited for.
+        """
+        try:
+            self._complete(**given)
+        finally:
+            self.wait_for_kernel()
+
+    def _complete(self, **given: Any) -> None:
         self.nb.metadata = self.scrubber.content(self.nb.metadata)
         pending = [cell for cell in self._unreached() if cell.metadata.papermill["status"] == self.PENDING]
         file, self.file = self.file, None  # papermill's last save is ours to make, once everything is set

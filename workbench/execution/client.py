@@ -190,18 +190,28 @@ class WarmClient(ScrubbingClient):
     def end(self, how: str | None) -> None:
         """Ends the kernel: after a run that ended `well` or `failed` in a cell it runs its exit hooks, else it is killed.
 
-        A failed one may say that it stays for a person to attach to; then it is let go.
+        Its exit hooks run while the notebook is completed; `nb_man` waits for them after that.
         """
+        if how is None:
+            self._close()
+            return
+        with suppress(OSError):
+            self.wire.send(ORDER, {"quit": how})
+        self.nb_man.wait_for_kernel = self._wait_for_end
+
+    def _wait_for_end(self) -> None:
+        """A failed kernel may say that it stays for a person to attach to; then it is let go."""
         stays = False
         with suppress(OSError, EOFError):
-            if how is not None:
-                self.wire.send(ORDER, {"quit": how})
-                deadline = time.monotonic() + QUIT_SECONDS
-                while (frame := self.wire.receive(deadline)) is not None:
-                    answer = frame.content() if frame.kind == ANSWER else {}
-                    if "ended" in answer or "stays" in answer:
-                        stays = "stays" in answer
-                        break
+            deadline = time.monotonic() + QUIT_SECONDS
+            while (frame := self.wire.receive(deadline)) is not None:
+                answer = frame.content() if frame.kind == ANSWER else {}
+                if "ended" in answer or "stays" in answer:
+                    stays = "stays" in answer
+                    break
+        self._close(stays=stays)
+
+    def _close(self, *, stays: bool = False) -> None:
         self.wire.close()
         if stays:
             self.kernel.release()

@@ -217,8 +217,10 @@ def _scrubber(notebook: NotebookNode) -> Scrubber:
     from workbench.execution.secrets import scrubber_for, scrubber_of_process
 
     tagged = [cell.source for cell in notebook.cells if TAG in cell.metadata.get("tags", ())]
+    if not tagged:
+        return scrubber_of_process()
     try:
-        contract = parse_parameters(tagged[0] if tagged else "", "the notebook")
+        contract = parse_parameters(tagged[0], "the notebook")
     except NotebookInvalid:  # papermill's users write what they like there; without a contract there are no references
         return scrubber_of_process()
     given = notebook.metadata.get("papermill", {}).get("parameters", {})

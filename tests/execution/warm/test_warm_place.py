@@ -19,7 +19,7 @@ from workbench.execution.warm.place import import_environment, runtime_folder, s
 
 def test_the_folder_is_made_for_its_owner_alone(own_place, monkeypatch):
     monkeypatch.setenv("WORKBENCH_RUNTIME_DIR", str(own_place / "new"))
-    assert stat.S_IMODE(runtime_folder().stat().st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(runtime_folder()).st_mode) == 0o700
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])

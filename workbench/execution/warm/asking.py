@@ -12,19 +12,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.execution.warm.brood import RELEASE
 from workbench.execution.warm.inherited import traits
 from workbench.execution.warm.place import socket_path, starting_environment
-from workbench.execution.warm.wire import ANSWER, ORDER, Wire, pair
+from workbench.execution.warm.wire import ANSWER, ORDER, RELEASE, Wire, pair
 
+TYPE_CHECKING = False  # typing's own, dataclasses and pathlib take milliseconds to import, and thin processes load this module
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
     from workbench.execution.warm.kept import Kept
 
 __all__ = ["Process", "Unavailable", "ask", "ask_cells", "ask_fork_point", "ask_job", "reason_against", "state", "stop"]
@@ -38,13 +37,12 @@ class Unavailable(Exception):
     """Why there is no warm process for this request; the message completes the sentence 'the standard engine is used: …'."""
 
 
-@dataclass(slots=True)
 class Process:
     """A forked process that lives for us: it ends when `control` is closed, or when this process does."""
 
-    pid: int
-    control: Wire
-    exit_code: int | None = None
+    def __init__(self, pid: int, control: Wire) -> None:
+        self.pid, self.control = pid, control
+        self.exit_code: int | None = None
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal, or None while it runs; -9 when the warm process itself is gone."""
@@ -85,17 +83,19 @@ def reason_against(environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def ask_cells(modules: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> tuple[Process, Wire]:
+def ask_cells(modules: Sequence[str], *, folder: str | os.PathLike[str], environment: Mapping[str, str]) -> tuple[Process, Wire]:
     """A kernel that has imported `modules`, and the wire over which it runs cells.
 
     Raises:
         Unavailable: there is none to be had.
     """
-    order = {"kind": "cells", "modules": list(modules), "cwd": str(folder), "environment": dict(environment)}
+    order = {"kind": "cells", "modules": list(modules), "cwd": os.fspath(folder), "environment": dict(environment)}
     return _ask_with_wire(order)
 
 
-def ask_job(entry: str, job: Mapping[str, Any], *, folder: Path, environment: Mapping[str, str]) -> tuple[Process, Wire]:
+def ask_job(
+    entry: str, job: Mapping[str, Any], *, folder: str | os.PathLike[str], environment: Mapping[str, str]
+) -> tuple[Process, Wire]:
     """A process that calls `entry`, as `module:function`, with the job, and the wire over which it tells of it.
 
     The warm process imports the module, so that later jobs have it. The function's result is the exit code.
@@ -103,7 +103,7 @@ def ask_job(entry: str, job: Mapping[str, Any], *, folder: Path, environment: Ma
     Raises:
         Unavailable: there is none to be had.
     """
-    order = {"kind": "job", "entry": entry, "job": dict(job), "cwd": str(folder), "environment": dict(environment)}
+    order = {"kind": "job", "entry": entry, "job": dict(job), "cwd": os.fspath(folder), "environment": dict(environment)}
     return _ask_with_wire(order)
 
 
@@ -151,7 +151,7 @@ def ask(
     with _all_open(standard) as files:
         for _ in range(TRIES):
             try:
-                control = _connect(environment, Path(order["cwd"])) if connect_to is None else connect_to()
+                control = _connect(environment, order["cwd"]) if connect_to is None else connect_to()
             except OSError as error:
                 raise Unavailable(f"what the run would continue from is gone: {error.strerror}") from error
             try:
@@ -187,7 +187,7 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def _connect(wanted: Mapping[str, str], folder: Path) -> Wire:
+def _connect(wanted: Mapping[str, str], folder: str) -> Wire:
     try:
         environment = starting_environment(wanted, folder)
         address = socket_path(environment)
@@ -196,10 +196,10 @@ def _connect(wanted: Mapping[str, str], folder: Path) -> Wire:
         raise Unavailable(str(error).partition("\n")[0]) from error
 
 
-def _open(address: Path) -> Wire | None:
+def _open(address: str) -> Wire | None:
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.connect(str(address))
+        connection.connect(address)
     except (FileNotFoundError, ConnectionRefusedError):
         connection.close()
         return None
@@ -209,18 +209,19 @@ def _open(address: Path) -> Wire | None:
     return Wire(connection)
 
 
-def _start(address: Path, environment: Mapping[str, str]) -> Wire:
+def _start(address: str, environment: Mapping[str, str]) -> Wire:
     """Starts the warm process, once, however many ask at the same time."""
     import subprocess  # only whoever starts it pays for that
 
-    with open(address.with_suffix(".lock"), "w") as lock, open(address.with_suffix(".log"), "ab") as log:
+    named = address.removesuffix(".sock")
+    with open(f"{named}.lock", "w") as lock, open(f"{named}.log", "ab") as log:
         fcntl.flock(lock, fcntl.LOCK_EX)
         already = _open(address)
         if already is not None:
             return already
         # the folder of this command is not to be searched; option -P would do that too, but every kernel would then have it
         program = "import sys; sys.path.remove(''); from workbench.execution.warm.server import main; main(sys.argv[1])"
-        command = [sys.executable, "-c", program, str(address)]
+        command = [sys.executable, "-c", program, address]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(command, **quiet, env={**environment}, cwd="/", timeout=START_SECONDS, check=False)  # type: ignore[call-overload]  # noqa: S603
@@ -241,7 +242,7 @@ def stop(environment: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _tell(order: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any] | None:
-    control = _open(socket_path(starting_environment(environment, Path.cwd())))
+    control = _open(socket_path(starting_environment(environment, os.getcwd())))
     if control is None:
         return None
     with suppress(EOFError, OSError):

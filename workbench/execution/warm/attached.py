@@ -13,7 +13,7 @@ from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
 
-from workbench.execution.warm.child import become, close_others, exit_hooks
+from workbench.execution.warm.child import become, close_others, exit_hooks, reseed, stand_alone
 from workbench.execution.warm.kernel import WarmKernel, introduce
 
 __all__ = ["open_channels", "serve_jupyter"]
@@ -28,6 +28,8 @@ def serve_jupyter(kernel: WarmKernel, order: dict[str, Any], files: list[int]) -
     """
     *files, connection = files
     close_others([*files, connection])
+    stand_alone()
+    reseed()
     kernel.leave()
     become(files, order)
     arguments = list(order["arguments"])

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from workbench.execution.warm.wire import ANSWER, Wire, readable
+from workbench.execution.warm.wire import ANSWER, RELEASE, Wire, readable
 
-__all__ = ["RELEASE", "Brood", "native_threads"]
+__all__ = ["Brood", "native_threads"]
 
 
 def native_threads() -> int:
@@ -22,9 +22,6 @@ def native_threads() -> int:
     except OSError:
         return 1
 
-
-RELEASE = {"release": True}
-"""What a client says that leaves its child to itself."""
 
 RELEASE_SECONDS = 1.0
 GRACE_SECONDS = 15.0

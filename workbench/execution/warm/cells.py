@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import resource
@@ -12,25 +11,36 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from workbench.execution.warm.child import become, exit_hooks
+from workbench.execution.warm.child import become, exit_hooks, reseed, stand_alone
 from workbench.execution.warm.continuity import Continuity
-from workbench.execution.warm.kernel import WarmKernel, introduce
+from workbench.execution.warm.kernel import INLINE, WarmKernel, introduce, request
 from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
 
-__all__ = ["run_cells"]
+__all__ = ["get_ready", "run_cells"]
 
 RESET_PEAK = "5"  # written to /proc/self/clear_refs, resets the peak resident size: proc(5)
 
 
+def get_ready(kernel: WarmKernel) -> None:
+    """Readies a kernel in a process of its own, as far as that takes no order."""
+    stand_alone()
+    reseed()
+    kernel.prepare()
+    kernel.application.prepare()
+    introduce(kernel.shell)
+    kernel.rehearse()
+
+
 def run_cells(kernel: WarmKernel, order: dict[str, Any], files: list[int], wire: Wire) -> None:
-    """Completes a kernel that was built ahead: it becomes the process that the order describes; never returns."""
+    """Completes a kernel that is ready: it becomes the process that the order describes; never returns."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     become(files, order)
     os.environ.setdefault("PYDEVD_USE_FRAME_EVAL", "NO")  # as ipykernel's launcher does
+    os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND") or INLINE  # as its application does
     sys.argv = ["ipykernel_launcher.py"]
     kernel.shell.init_environment()
+    kernel.shell.starting_dir = os.getcwd()
     kernel.application.finish()
-    introduce(kernel.shell)
     kernel.start(wire)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between cells; ipykernel sets its own handler while one runs
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -65,31 +75,11 @@ def _execute(kernel: WarmKernel, order: dict[str, Any], wire: Wire, continuity: 
     link = order.get("link")
     continuity.before_cell(link)
     before = _Usage.now()
-    kernel.dispatch(_request("execute_request", order["execute"], order["id"]))
+    kernel.dispatch(request("execute_request", order["execute"], order["id"]))
     if os.getpid() != kernel.session.owner:
         os._exit(0)  # the cell forked, and this is its child, which came back
     wire.send(ANSWER, {"done": order["id"], "usage": before.since()})
     continuity.after_cell(order.get("next"), kernel.succeeded)
-
-
-def _request(kind: str, content: dict[str, Any], identity: str) -> dict[str, Any]:
-    header = {
-        "msg_id": identity,
-        "msg_type": kind,
-        "session": "workbench",
-        "username": "workbench",
-        "date": datetime.datetime.now(datetime.UTC),
-        "version": "5.3",
-    }
-    return {
-        "header": header,
-        "msg_id": identity,
-        "msg_type": kind,
-        "parent_header": {},
-        "metadata": {},
-        "content": content,
-        "buffers": [],
-    }
 
 
 def _message(frame: Frame) -> dict[str, Any]:

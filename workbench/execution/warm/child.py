@@ -19,7 +19,17 @@ from typing import Any
 
 from workbench.execution.warm.inherited import inherit
 
-__all__ = ["become", "close_others", "end_with_parent", "exit_hooks", "freeze", "one_thread", "reseed", "take_files"]
+__all__ = [
+    "become",
+    "close_others",
+    "end_with_parent",
+    "exit_hooks",
+    "freeze",
+    "one_thread",
+    "reseed",
+    "stand_alone",
+    "take_files",
+]
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -39,7 +49,7 @@ def freeze() -> None:
 
 
 def become(files: Sequence[int], order: Mapping[str, Any]) -> None:
-    """Takes over what the client has and its order holds: standard files, limits, folder, environment; in a session of its own.
+    """Takes over what the client has and its order holds: standard files, limits, folder, environment.
 
     Raises:
         OSError: the folder does not exist or cannot be entered.
@@ -51,13 +61,16 @@ def become(files: Sequence[int], order: Mapping[str, Any]) -> None:
     os.environ.update(order["environment"])
     tempfile.tempdir = None  # found by the former environment, if it was
     time.tzset()
-    reseed()
+
+
+def stand_alone() -> None:
+    """Gives a forked process a session of its own; it still ends with its parent."""
+    os.setsid()
+    end_with_parent()
 
 
 def take_files(files: Sequence[int]) -> None:
-    """Takes over the client's standard files, in a session of its own that ends with this process's parent."""
-    os.setsid()
-    end_with_parent()
+    """Takes over the client's standard files."""
     for descriptor, given in enumerate(files[:3]):
         os.dup2(given, descriptor)
     for given in files[:3]:

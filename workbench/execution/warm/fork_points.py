@@ -23,7 +23,7 @@ from typing import Any
 
 from workbench.execution.warm.attached import open_channels
 from workbench.execution.warm.brood import Brood
-from workbench.execution.warm.child import one_thread, take_files
+from workbench.execution.warm.child import one_thread, stand_alone, take_files
 from workbench.execution.warm.kept import END, accepted, left_alone, listening_at, waiting_entry
 from workbench.execution.warm.kernel import WarmKernel
 from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
@@ -184,6 +184,7 @@ class ForkPoints:
 
     def _become(self, frame: Frame) -> None:
         """In the fork of a fork point: the kernel of a run that continues, or of a person who attaches; never returns."""
+        stand_alone()
         random.setstate(self._drawn)  # Python seeds this generator anew in every fork; a copy goes on as the original would
         order = frame.content()
         if order["kind"] == "attach":
@@ -202,6 +203,7 @@ class ForkPoints:
         one_thread()
         talk = Wire(socket.socket(fileno=connection))
         self.kernel.renew()
+        self.kernel.prepare()
         self.kernel.start(talk)
         talk.send(ANSWER, {"ready": os.getpid(), "language_info": self.kernel.kernel.language_info})
         self.continue_with(self.kernel, talk)

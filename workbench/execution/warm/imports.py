@@ -114,7 +114,7 @@ def hidden(folder: str) -> str | None:
     """A file in the notebook's folder that would be imported there, had a module of its name not been imported ahead; or None."""
     with suppress(OSError):
         there = {entry.partition(".")[0] for entry in os.listdir(folder)}
-        for name in sorted(there & sys.modules.keys() - sys.stdlib_module_names):
+        for name in sorted(name for name in there if name in sys.modules and name not in sys.stdlib_module_names):
             found = PathFinder.find_spec(name, [folder])
             loaded = getattr(sys.modules[name], "__file__", None)
             if found and found.origin and loaded and os.path.realpath(found.origin) != os.path.realpath(loaded):

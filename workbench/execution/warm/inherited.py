@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # typing's own takes milliseconds to import, and thin processes load this module
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 __all__ = ["inherit", "lift_limits", "traits", "unalterable"]
 
@@ -21,8 +22,8 @@ def unalterable() -> list[object]:
 
     Its client needs a warm process where these are the same.
     """
-    folder = Path("/proc/self/ns")
-    spaces = [os.readlink(folder / name) for name in sorted(os.listdir(folder)) if not name.endswith("_for_children")]
+    names = sorted(name for name in os.listdir("/proc/self/ns") if not name.endswith("_for_children"))
+    spaces = [os.readlink(f"/proc/self/ns/{name}") for name in names]
     hard = [resource.getrlimit(each)[1] for each in LIMITS]
     root = os.stat("/")
     return [spaces, root.st_dev, root.st_ino, os.getpriority(os.PRIO_PROCESS, 0), hard]
@@ -30,9 +31,10 @@ def unalterable() -> list[object]:
 
 def traits() -> dict[str, Any]:
     """What a fork can be given: umask, processors and soft limits of this process."""
-    status = Path("/proc/self/status").read_text()  # os.umask tells it only by changing it, for other threads too
+    with open("/proc/self/status") as status:  # os.umask tells it only by changing it, for other threads too
+        (umask,) = [line.split()[1] for line in status if line.startswith("Umask:")]
     return {
-        "umask": int(re.findall(r"^Umask:\s*([0-7]+)", status, re.MULTILINE)[0], 8),
+        "umask": int(umask, 8),
         "processors": sorted(os.sched_getaffinity(0)),
         "limits": {str(each): resource.getrlimit(each) for each in LIMITS},
     }

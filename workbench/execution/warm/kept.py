@@ -47,7 +47,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _folder() -> Path:
-    folder = runtime_folder() / "kept"
+    folder = Path(runtime_folder(), "kept")
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 

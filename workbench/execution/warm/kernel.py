@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import datetime
 import inspect
 import os
 import sys
@@ -29,7 +30,9 @@ from traitlets import Any as AnyTrait
 from workbench.execution.warm.streams import Capture
 from workbench.execution.warm.wire import MESSAGE, Wire
 
-__all__ = ["WarmKernel", "build_kernel", "introduce"]
+__all__ = ["INLINE", "WarmKernel", "build_kernel", "introduce", "request"]
+
+INLINE = "module://matplotlib_inline.backend_inline"
 
 
 ABANDONED: list[object] = []
@@ -115,11 +118,19 @@ class WireApp(IPKernelApp):
         self.init_shell()
         return self.kernel
 
-    def finish(self) -> None:
-        """What depends on the folder and the environment of the notebook."""
+    def prepare(self) -> None:
+        """What depends on neither the notebook's folder nor its environment, done once per process."""
         self.init_path()
         self.init_gui_pylab()
-        self.init_extensions()
+        shell: Any = self.shell
+        for each in self.default_extensions:
+            shell.extension_manager.load_extension(each)
+        shell._sys_modules_keys = set(sys.modules)  # as `init_code` will, on pages that are this process's own by then
+
+    def finish(self) -> None:
+        """What may depend on them: the extensions and the code of the user's IPython profile."""
+        if self.extensions or self.extra_extensions:
+            self.init_extensions()
         self.init_code()
 
     def init_crash_handler(self) -> None:
@@ -142,16 +153,26 @@ class WarmKernel:
         """The IPython shell with the notebook's namespace."""
         return self.kernel.shell
 
-    def start(self, wire: Wire) -> None:
-        """Begins to talk over `wire`."""
+    def prepare(self) -> None:
+        """In the process that will run the cells: what takes no order, such as the event loop and the pipes of its output."""
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
         self.kernel._control_lock = asyncio.Lock()
         self.kernel.io_loop = self.loop.run_until_complete(_current_loop())
         self.kernel.shell_channel_thread = types.SimpleNamespace(parent_thread=threading.current_thread())
-        sys.stdout, sys.stderr = self.capture.start(self.session)
-        self.session.wire, self.session.owner = wire, os.getpid()
+        self.capture.open(self.session)
         self.session.session = uuid.uuid4().hex  # its siblings were built with the same
+
+    def rehearse(self) -> None:
+        """Runs an empty cell that nobody hears of: what a first cell would pay for, such as copies of shared pages, is paid."""
+        content = {"code": "pass", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+        sys.stdout, sys.stderr = self.capture.streams
+        self.dispatch(request("execute_request", content, "rehearsal"))
+
+    def start(self, wire: Wire) -> None:
+        """Begins to talk over `wire`; whatever is printed from now on goes there."""
+        sys.stdout, sys.stderr = self.capture.start()
+        self.session.wire, self.session.owner = wire, os.getpid()
 
     def leave(self) -> None:
         """Makes room for another application, kernel and shell in this process; the namespace stays."""
@@ -159,7 +180,7 @@ class WarmKernel:
             single.clear_instance()
 
     def renew(self) -> None:
-        """In a forked copy, before `start`: what belongs to the original is left alone, since closing it would reach it."""
+        """In a forked copy, before `prepare`: what belongs to the original is left alone, since closing it would reach it."""
         ABANDONED.append(self.loop)
         self.capture = Capture()
 
@@ -197,6 +218,20 @@ class WarmKernel:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         kernel._publish_status("idle", "shell")
+
+
+def request(kind: str, content: dict[str, Any], identity: str) -> dict[str, Any]:
+    """A Jupyter message as the kernel takes it."""
+    header = {
+        "msg_id": identity,
+        "msg_type": kind,
+        "session": "workbench",
+        "username": "workbench",
+        "date": datetime.datetime.now(datetime.UTC),
+        "version": "5.3",
+    }
+    named = {"msg_id": identity, "msg_type": kind, "content": content}
+    return {"header": header, "parent_header": {}, "metadata": {}, "buffers": [], **named}
 
 
 async def _current_loop() -> IOLoop:

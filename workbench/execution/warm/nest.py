@@ -12,18 +12,18 @@ from typing import Any
 
 from workbench.execution.warm.attached import serve_jupyter
 from workbench.execution.warm.brood import Brood, native_threads
-from workbench.execution.warm.cells import run_cells
+from workbench.execution.warm.cells import get_ready, run_cells
 from workbench.execution.warm.child import close_others, end_with_parent, freeze
 from workbench.execution.warm.imports import hidden, import_all, stamps
-from workbench.execution.warm.kernel import WarmKernel, build_kernel
+from workbench.execution.warm.kernel import INLINE, WarmKernel, build_kernel
 from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
 
 __all__ = ["IDLE_SECONDS", "run_nest"]
 
 IDLE_SECONDS = 900.0
 POLL_SECONDS = 5.0
-
-INLINE = "module://matplotlib_inline.backend_inline"
+SPARE_SECONDS = 0.005
+"""How long a nest waits before it forks the next spare: forking takes the processor from the kernel that has just begun."""
 
 
 def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -67,11 +67,13 @@ class _Nest:
     def serve(self) -> None:
         """Until it was idle for long, or the server closed the wire and the last kernel ended."""
         while not (self.leaving and not self.brood.children) and self.brood.idle_seconds() < IDLE_SECONDS:
-            if self.spare is None and not self.leaving and not self.wire.pending():
-                self._fork_spare()
+            wants_spare = self.spare is None and not self.leaving
             sockets: list[socket.socket] = [] if self.leaving else [self.wire.socket]
-            if self.brood.wait(sockets, 0.0 if self.wire.pending() else POLL_SECONDS) or self.wire.pending():
+            seconds = 0.0 if self.wire.pending() else SPARE_SECONDS if wants_spare else POLL_SECONDS
+            if self.brood.wait(sockets, seconds) or self.wire.pending():
                 self._take_order()
+            elif wants_spare:
+                self._fork_spare()
 
     def _take_order(self) -> None:
         try:
@@ -114,7 +116,13 @@ class _Nest:
                 spare.wire.close()
                 self.brood.adopt(spare.pid, client)
                 return spare.pid
-        return self.brood.fork(client, lambda: _run(self.kernel, order, list(frame.files[1:])))
+
+        def live() -> None:
+            close_others(frame.files[1:])
+            get_ready(self.kernel)
+            _run(self.kernel, order, frame.files[1:])
+
+        return self.brood.fork(client, live)
 
     def _fork_jupyter(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
         return self.brood.fork(client, lambda: serve_jupyter(self.kernel, order, list(frame.files[1:])))
@@ -137,17 +145,16 @@ class _Nest:
 
 
 def _wait_as_spare(kernel: WarmKernel, wire: Wire) -> None:
-    end_with_parent()
+    get_ready(kernel)
     try:
         frame = wire.receive()
     except EOFError:
         sys.exit(0)
     wire.close()
     assert frame is not None  # noqa: S101 - without a deadline, receive waits
-    _run(kernel, frame.content(), list(frame.files))
+    _run(kernel, frame.content(), frame.files)
 
 
-def _run(kernel: WarmKernel, order: dict[str, Any], given: list[int]) -> None:
-    close_others(given)
+def _run(kernel: WarmKernel, order: dict[str, Any], given: Sequence[int]) -> None:
     *files, connection = given
     run_cells(kernel, order, files, Wire(socket.socket(fileno=connection)))

@@ -7,12 +7,14 @@ import json
 import os
 import stat
 import sys
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
 
 from workbench.errors import ComponentMissing
 from workbench.execution.warm.inherited import unalterable
+
+TYPE_CHECKING = False  # typing's own and pathlib take milliseconds to import, and thin processes load this module
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["attached_folder", "import_environment", "runtime_folder", "socket_path", "starting_environment"]
 
@@ -35,17 +37,16 @@ LIBRARIES = (
 LONGEST_ADDRESS = 100  # bytes; the kernel allows 107 for the path of a unix socket
 
 
-def runtime_folder() -> Path:
+def runtime_folder() -> str:
     """The folder of this user's sockets, made with mode 0700.
 
     Raises:
         ComponentMissing: the folder exists and is not this user's alone.
     """
-    given = os.environ.get("WORKBENCH_RUNTIME_DIR")
-    parent = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    folder = Path(given) if given else Path(parent) / f"workbench-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
+    parent = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folder in it is ours alone
+    folder = os.environ.get("WORKBENCH_RUNTIME_DIR") or os.path.join(parent, f"workbench-{os.getuid()}")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         now = f"it belongs to user {found.st_uid}, with mode {found.st_mode & 0o777:o}"
         raise ComponentMissing(
@@ -59,24 +60,27 @@ def runtime_folder() -> Path:
 
 def attached_folder() -> Path:
     """Where JupyterLab looks for kernels that runs left: their connection files."""
-    folder = runtime_folder() / "attached"
+    from pathlib import Path
+
+    folder = Path(runtime_folder(), "attached")
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
-def starting_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+def starting_environment(environment: Mapping[str, str], folder: str) -> dict[str, str]:
     """The environment of a warm process for kernels in `folder`: Python takes its search path relative to where it starts."""
+    folder = os.path.abspath(folder)
     searched = environment.get("PYTHONPATH")
     if not searched:
         return dict(environment)
-    return {**environment, "PYTHONPATH": os.pathsep.join(str(folder.absolute() / each) for each in searched.split(os.pathsep))}
+    return {**environment, "PYTHONPATH": os.pathsep.join(os.path.join(folder, each) for each in searched.split(os.pathsep))}
 
 
-def socket_path(environment: Mapping[str, str]) -> Path:
+def socket_path(environment: Mapping[str, str]) -> str:
     """The socket of the warm process that serves this interpreter and this starting environment, for processes like this one."""
     chosen = {name: value for name, value in sorted(environment.items()) if name.startswith(INTERPRETER)}
     identity = json.dumps([sys.prefix, sys.version, chosen, unalterable()])
-    return runtime_folder() / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sock"
+    return os.path.join(runtime_folder(), f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.sock")
 
 
 def import_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -6,17 +6,21 @@ a socket in a folder only that user can enter.
 
 from __future__ import annotations
 
+import glob
 import importlib
 import os
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from workbench.execution.warm.brood import Brood
+from workbench.execution.warm.child import freeze
 from workbench.execution.warm.imports import changed, stamps
 from workbench.execution.warm.inherited import lift_limits
 from workbench.execution.warm.nests import Nests
@@ -56,9 +60,13 @@ def _preload() -> None:
 
     defer_iri_grammar()
     import ipykernel.debugger  # noqa: F401 - imported by the kernel when it is made
+
+    glob.glob("*.ipy")  # compiles what every shell looks for
+    import IPython.extensions.storemagic  # noqa: F401 - loaded by every shell
     import nbformat
     import papermill  # noqa: F401 - jobs
 
+    import workbench.execution.bookkeeping
     import workbench.execution.client
     import workbench.execution.engine
     import workbench.execution.snapshots.content
@@ -67,7 +75,6 @@ def _preload() -> None:
     from workbench.execution.kernels import environment_of
     from workbench.execution.parameters import parse_parameters
     from workbench.execution.rendering import load_renderer
-    from workbench.execution.warm.child import freeze
 
     nbformat.validate(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
     parse_parameters("rows: int = 1", "a notebook").defaults()
@@ -171,11 +178,19 @@ class _Server:
             self.nests.pass_on(order, frame, client)
             return False  # the nest has its own copy of the connection
         module, _, name = order["entry"].partition(":")
-        entry = getattr(importlib.import_module(module), name)
+        entry = getattr(self._imported(module), name)
         pid = self.brood.fork(client, _job(entry, order, list(frame.files)), gently=True)
         with suppress(OSError):  # a client that is gone is noticed as such, with its job
             client.send(ANSWER, {"pid": pid})
         return True
+
+    def _imported(self, module: str) -> ModuleType:
+        """The module of a job, whose files then count among those this process was made of."""
+        if module not in sys.modules:
+            importlib.import_module(module)
+            self.seen = stamps()
+            freeze()
+        return sys.modules[module]
 
     def _state(self) -> dict[str, Any]:
         return {"pid": os.getpid(), "jobs": len(self.brood.children), **self.nests.state()}
@@ -183,9 +198,11 @@ class _Server:
 
 def _job(entry: Callable[[dict[str, Any], Wire], int], order: dict[str, Any], files: list[int]) -> Callable[[], None]:
     def live() -> None:
-        from workbench.execution.warm.child import become, close_others, exit_hooks
+        from workbench.execution.warm.child import become, close_others, exit_hooks, reseed, stand_alone
 
         close_others(files)
+        stand_alone()
+        reseed()
         *standard, connection = files
         become(standard, order)
         code = entry(order["job"], Wire(socket.socket(fileno=connection)))

@@ -143,25 +143,27 @@ class Capture:
         self.original: dict[str, int] = {}
         self.descriptor = {"stdout": 1, "stderr": 2}
         self._readers: dict[str, int] = {}
+        self._writers: dict[str, int] = {}
+        self.streams: tuple[KernelStream, KernelStream]
         self._written = threading.Event()
-        self._streams: tuple[KernelStream, ...] = ()
 
-    def start(self, session: Session) -> tuple[KernelStream, KernelStream]:
-        """Redirects both descriptors and returns the streams that take their place."""
-        for name, descriptor in self.descriptor.items():
-            reading, writing = os.pipe()
-            os.set_blocking(reading, False)
+    def open(self, session: Session) -> None:
+        """Makes the pipes and streams, and the thread that will read them."""
+        for name in self.descriptor:
+            self._readers[name], self._writers[name] = os.pipe()
+            os.set_blocking(self._readers[name], False)
             with suppress(OSError):  # a larger pipe only makes waiting rarer
-                fcntl.fcntl(writing, F_SETPIPE_SZ, PIPE_BYTES)
-            if name not in self.original:
-                self.original[name] = os.dup(descriptor)
-            os.dup2(writing, descriptor)
-            os.close(writing)
-            self._readers[name] = reading
-        streams = KernelStream(session, "stdout", self), KernelStream(session, "stderr", self)
-        self._streams = streams
+                fcntl.fcntl(self._writers[name], F_SETPIPE_SZ, PIPE_BYTES)
+        self.streams = KernelStream(session, "stdout", self), KernelStream(session, "stderr", self)
         threading.Thread(target=self._follow, daemon=True, name="kernel-output").start()
-        return streams
+
+    def start(self) -> tuple[KernelStream, KernelStream]:
+        """Redirects both descriptors into the pipes, and returns the streams that take their place."""
+        for name, descriptor in self.descriptor.items():
+            self.original[name] = os.dup(descriptor)
+            os.dup2(self._writers[name], descriptor)
+            os.close(self._writers.pop(name))
+        return self.streams
 
     def stop(self) -> None:
         """Gives the descriptors back."""
@@ -200,5 +202,5 @@ class Capture:
                 time.sleep(FLUSH_SECONDS / 4)  # gather: a program below Python writes line by line
             if ready or self._written.is_set():
                 self._written.clear()
-                for stream in self._streams:
+                for stream in self.streams:
                     stream.flush()

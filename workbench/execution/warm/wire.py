@@ -9,11 +9,20 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
 
-__all__ = ["ANSWER", "MESSAGE", "ORDER", "Frame", "Wire", "pair", "readable"]
+TYPE_CHECKING = False  # typing's own, dataclasses and pathlib take milliseconds to import, and thin processes load this module
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Protocol
+
+    class Readable(Protocol):
+        """What has a file descriptor, such as a socket or a wire."""
+
+        def fileno(self) -> int:
+            """The descriptor."""
+
+
+__all__ = ["ANSWER", "MESSAGE", "ORDER", "RELEASE", "Frame", "Wire", "pair", "readable"]
 
 ORDER, ANSWER, MESSAGE = 1, 2, 3
 """Kinds: what a process is told to do, what it says about it, and one Jupyter message."""
@@ -23,15 +32,17 @@ LENGTH = struct.Struct("!I")
 CHUNK = 1 << 20
 MOST_FILES = 8
 
+RELEASE = {"release": True}
+"""What the client of a forked process says that leaves it to itself."""
 
-@dataclass(frozen=True, slots=True)
+
 class Frame:
     """One frame; `files` are open descriptors that now belong to the receiver."""
 
-    kind: int
-    payload: bytes
-    buffers: Sequence[bytes] = ()
-    files: Sequence[int] = ()
+    __slots__ = ("buffers", "files", "kind", "payload")
+
+    def __init__(self, kind: int, payload: bytes, buffers: Sequence[bytes] = (), files: Sequence[int] = ()) -> None:
+        self.kind, self.payload, self.buffers, self.files = kind, payload, buffers, files
 
     def content(self) -> Any:
         """The JSON that the frame carries."""
@@ -143,13 +154,6 @@ def _unpack(packed: bytes) -> list[bytes]:
         buffers.append(packed[position : position + length])
         position += length
     return buffers
-
-
-class Readable(Protocol):
-    """What has a file descriptor, such as a socket or a wire."""
-
-    def fileno(self) -> int:
-        """The descriptor."""
 
 
 def readable(sources: Iterable[int | Readable], seconds: float | None) -> set[int]:
