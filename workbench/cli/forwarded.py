@@ -15,7 +15,8 @@ from workbench.execution.warm.wire import Wire
 
 __all__ = ["run"]
 
-commands()
+with commands().make_context("workbench", ["execute", "in.ipynb", "out.ipynb"]) as context:  # the first parsing takes longest
+    commands().resolve_command(context, ["execute"])[1].make_context("execute", ["in.ipynb", "out.ipynb"])
 
 
 def run(job: dict[str, Any], wire: Wire) -> int:

@@ -43,6 +43,10 @@ FRAMING = ("status", "execute_input", "execute_reply")
 """What stands around a cell's outputs; `cells` tells its end at once, which sends these."""
 
 
+NAMED = ("header", "parent_header", "metadata", "content")
+"""The parts of a Jupyter message that are JSON."""
+
+
 class WireSession(Session):
     """A Jupyter session whose messages are frames on a wire; before there is one, they are dropped."""
 
@@ -71,9 +75,7 @@ class WireSession(Session):
             self.reply_status = message["content"]["status"]
         wire: Wire | None = self.wire
         if wire is not None and os.getpid() == self.owner:  # what the notebook forks has no say, as with ZeroMQ
-            named = ("header", "parent_header", "metadata", "content")
-            parts = (b'"%s":%s' % (name.encode(), self.pack(message[name])) for name in named)
-            payload = b"{" + b",".join(parts) + b"}"
+            payload = self.pack({name: message[name] for name in NAMED})
             if message["header"]["msg_type"] in FRAMING:
                 wire.hold(MESSAGE, payload)
             else:
