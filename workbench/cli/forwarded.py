@@ -15,8 +15,11 @@ from workbench.execution.warm.wire import Wire
 
 __all__ = ["run"]
 
-with commands().make_context("workbench", ["execute", "in.ipynb", "out.ipynb"]) as context:  # the first parsing takes longest
-    commands().resolve_command(context, ["execute"])[1].make_context("execute", ["in.ipynb", "out.ipynb"])
+# the first parsing takes longest
+with commands().make_context("workbench", ["execute", "in.ipynb", "out.ipynb"]) as context:
+    execute = commands().get_command(context, "execute")
+    assert execute is not None  # noqa: S101 - the command is forwarded, so there is one
+    execute.make_context("execute", ["in.ipynb", "out.ipynb"])
 
 
 def run(job: dict[str, Any], wire: Wire) -> int:

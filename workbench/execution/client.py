@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import inspect
-import json
 import os
 import signal
 import time
 import types
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import Session
@@ -18,6 +16,7 @@ from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
 
+from workbench.execution.received import OutputLimits, cause_of_end, ends_cell, merge_streams, message_in
 from workbench.execution.resuming import Continuation, Plan
 from workbench.execution.scrubbing_client import ScrubbingClient
 from workbench.execution.step import STEP_VARIABLE
@@ -27,37 +26,17 @@ from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["OutputLimits", "WarmClient"]
+__all__ = ["WarmClient"]
 
 INTERRUPT_SECONDS = 2.0
 """How long an interrupted cell may take to say what it has to say, before its kernel is killed."""
 
+QUIET_SECONDS = 0.2
+"""After a cell has sent nothing for so long, what is known of it is saved; then after twice as long, and so on."""
+
 QUIT_SECONDS = 5.0
 TOO_LARGE = "OutputTooLarge"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
-class OutputLimits:
-    """How many bytes of output a cell, and all cells of a notebook, may send."""
-
-    def __init__(self, cell_bytes: int, notebook_bytes: int) -> None:
-        self.cell_bytes, self.notebook_bytes = cell_bytes, notebook_bytes
-        self.cell = self.notebook = 0
-
-    def begin_cell(self) -> None:
-        """A new cell has sent nothing yet."""
-        self.cell = 0
-
-    def exceeded(self, frame: Frame) -> str | None:
-        """Counts a message; says which limit it breaks."""
-        size = len(frame.payload) + sum(map(len, frame.buffers))
-        self.cell += size
-        self.notebook += size
-        if self.cell > self.cell_bytes:
-            return f"the cell has sent more than {self.cell_bytes:,} bytes of output"
-        if self.notebook > self.notebook_bytes:
-            return f"the notebook has sent more than {self.notebook_bytes:,} bytes of output"
-        return None
 
 
 class WarmClient(ScrubbingClient):
@@ -176,7 +155,7 @@ class WarmClient(ScrubbingClient):
                 self._drain(identity, cell, cell_index, keep=True)
             raise
         finally:
-            _merge_streams(cell)
+            merge_streams(cell)
             self.log_rest()
         if self.record_timing and "date" in reply:
             cell["metadata"]["execution"]["shell.execute_reply"] = reply["date"]
@@ -230,7 +209,7 @@ class WarmClient(ScrubbingClient):
         deadline = None if timeout is None else time.monotonic() + timeout
         reply: dict[str, Any] = {}
         while True:
-            frame = self._next(deadline)
+            frame = self._next_of_cell(deadline)
             if frame is None:
                 assert timeout is not None  # noqa: S101 - without a time-out there is no deadline
                 given_up = self._time_out(timeout, cell, identity, cell_index)
@@ -239,10 +218,10 @@ class WarmClient(ScrubbingClient):
                 deadline = None
                 continue
             if frame.kind == ANSWER:
-                if _done(frame, identity, cell):
+                if ends_cell(frame, identity, cell):
                     return reply
                 continue
-            message = _message(frame)
+            message = message_in(frame)
             if message["msg_type"] == "execute_reply":
                 reply = {"content": message["content"], "date": message["header"]["date"].strftime(TIME_FORMAT)}
             elif message["parent_header"].get("msg_id") == identity:
@@ -255,7 +234,7 @@ class WarmClient(ScrubbingClient):
                 raise CellExecutionError(said, TOO_LARGE, exceeded)
 
     def _process(self, message: dict[str, Any], cell: NotebookNode, cell_index: int) -> None:
-        with suppress(CellExecutionComplete):
+        with _undisturbed(), suppress(CellExecutionComplete):
             self.process_message(message, cell, cell_index)
 
     def _time_out(self, timeout: float, cell: NotebookNode, identity: str, cell_index: int) -> dict[str, Any] | None:
@@ -277,12 +256,22 @@ class WarmClient(ScrubbingClient):
         deadline = time.monotonic() + INTERRUPT_SECONDS
         with suppress(EOFError):
             while (frame := self._receive(deadline)) is not None:
-                if frame.kind == ANSWER and _done(frame, identity, cell):
+                if frame.kind == ANSWER and ends_cell(frame, identity, cell):
                     return
                 if keep and frame.kind == MESSAGE:
-                    message = _message(frame)
+                    message = message_in(frame)
                     if message["parent_header"].get("msg_id") == identity and message["msg_type"] != "execute_reply":
                         self._process(message, cell, cell_index)
+
+    def _next_of_cell(self, deadline: float | None) -> Frame | None:
+        quiet = QUIET_SECONDS
+        while deadline is None or time.monotonic() + quiet < deadline:
+            frame = self._next(time.monotonic() + quiet)
+            if frame is not None:
+                return frame
+            self.nb_man.autosave_cell()
+            quiet *= 2
+        return self._next(deadline)
 
     def _next(self, deadline: float | None) -> Frame | None:
         try:
@@ -290,7 +279,7 @@ class WarmClient(ScrubbingClient):
         except EOFError:
             self.log.error("Kernel died while waiting for execute reply.")
             code = self.kernel.wait(1.0)
-            raise DeadKernelError(f"Kernel died{_cause(code)}") from None
+            raise DeadKernelError(f"Kernel died{cause_of_end(code)}") from None
 
     def _receive(self, deadline: float | None) -> Frame | None:
         # a process that the notebook forked may hold the kernel's wire open, so its end is looked for on both
@@ -332,40 +321,11 @@ class WarmClient(ScrubbingClient):
             run_sync(wait)()
 
 
-def _message(frame: Frame) -> dict[str, Any]:
-    """A Jupyter message as nbclient takes it."""
-    message: dict[str, Any] = json.loads(frame.payload)
-    header = message["header"]
-    header["date"] = datetime.datetime.fromisoformat(header["date"])
-    return {**message, "msg_type": header["msg_type"], "buffers": list(frame.buffers)}
-
-
-def _done(frame: Frame, identity: str, cell: NotebookNode) -> bool:
-    """Whether the kernel tells the end of the cell; then what it cost is noted."""
-    answer = frame.content()
-    if answer.get("done") != identity:
-        return False
-    cell["metadata"].setdefault("workbench", {}).update(answer["usage"])
-    return True
-
-
-def _cause(code: int | None) -> str:
-    """How a kernel ended, as far as it can be told."""
-    if code is None:
-        return ""
-    if code < 0:
-        with suppress(ValueError):
-            return f": killed by {signal.Signals(-code).name}"
-    return f" with exit code {code}"
-
-
-def _merge_streams(cell: NotebookNode) -> None:
-    """Neighbouring texts of one stream are one output, as JupyterLab shows and saves them; how they were cut is chance."""
-    merged: list[NotebookNode] = []
-    for output in cell.outputs:
-        if merged and output.output_type == "stream" and merged[-1].output_type == "stream" and merged[-1].name == output.name:
-            merged[-1].text += output.text
-        else:
-            merged.append(output)
-    if len(merged) < len(cell.outputs):
-        cell.outputs = merged
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until a message is handled: cut short, what the cell had said would be lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -145,7 +145,8 @@ def _warm_client(
     """A client whose kernel is ready for the first cell; one that dies before that has run nothing, so another engine can."""
     from nbclient.exceptions import DeadKernelError
 
-    from workbench.execution.client import OutputLimits, WarmClient
+    from workbench.execution.client import WarmClient
+    from workbench.execution.received import OutputLimits
 
     kernel, wire, plan = _kernel(kept.nb, kernel_name, options, options.get("continuation"))
     client = WarmClient(kept, **given)
