@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -35,21 +36,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             progress.print(f"{name} has no such size; it takes: {', '.join(f'--{size}' for size in taken)}")
             return 2
         try:
-            measured = benchmark.run(**{size: number for size, number in sizes.items() if size in taken})
+            for each in benchmark.run(**{size: given for size, given in sizes.items() if size in taken}):
+                progress.print(f"  {each.path}: {each.ratio:.3g}", markup=False)
+                found.append(on(machine(before), each))
         except WorkbenchError as error:
             progress.print(f"{name}: {error}", markup=False)
             return error.exit_code
-        found += [on(machine(before), each) for each in measured]
     show(found, as_json=as_json)
     return 0
 
 
-def _asked(arguments: Sequence[str] | None) -> tuple[Sequence[str], dict[str, int], bool]:
+def _asked(arguments: Sequence[str] | None) -> tuple[Sequence[str], dict[str, Any], bool]:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Each path against its peer, taking turns.")
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"one of {', '.join(NAMES)}; all of them when left out")
     parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
     parser.add_argument("--rows", type=int, metavar="N", help="how many rows to work on, instead of the benchmark's own number")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often the sides of `engine` take turns")
+    parser.add_argument("--only", metavar="TEXT", help="the groups of rows of `engine` whose name contains this")
     asked = parser.parse_args(arguments)
     if asked.name is not None and asked.name not in NAMES:
         parser.error(f"there is no benchmark {asked.name!r}; known: {', '.join(NAMES)}")
@@ -57,7 +60,7 @@ def _asked(arguments: Sequence[str] | None) -> tuple[Sequence[str], dict[str, in
         parser.error(f"--rows is {asked.rows}; expected at least {FEWEST_ROWS:,}")
     if asked.rounds is not None and asked.rounds < 1:
         parser.error(f"--rounds is {asked.rounds}; expected at least 1")
-    sizes = {size: number for size in ("rows", "rounds") if (number := getattr(asked, size)) is not None}
+    sizes = {size: number for size in ("rows", "rounds", "only") if (number := getattr(asked, size)) is not None}
     return NAMES if asked.name is None else (asked.name,), sizes, asked.json
 
 

@@ -6,8 +6,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from tests.benchmarks.engine_runs import (
 from tests.benchmarks.engine_saving import save_cost
 from tests.benchmarks.table import Measurement
 from tests.benchmarks.timing import interleaved, wall_seconds
+from workbench.errors import BadInput
 
 ROUNDS = 5
 FEW_ROUNDS = 3
@@ -51,32 +53,45 @@ GOALS = {
     "200 small cells": 20,
     "101 cells, 20 MB of images": 16,
 }
+COMMANDS = ("5 cells", "pandas and scikit-learn", "torch")
+SAVES = ("200 small cells", "101 cells, 20 MB of images")
 LIBRARIES = "import pandas, sklearn, torch"
 
 
-def run(rounds: int = ROUNDS) -> list[Measurement]:
-    """Measures all, with a warm process of its own; rows that take minutes get at most three rounds."""
+def run(rounds: int = ROUNDS, only: str = "") -> Iterator[Measurement]:
+    """Measures all, or the groups of rows whose name contains `only`, with a warm process of its own.
+
+    Rows that take minutes get at most three rounds.
+    """
     few = min(rounds, FEW_ROUNDS)
     with tempfile.TemporaryDirectory(prefix="wb-") as scratch, own_warm_process(Path(scratch) / "r"):
         folder = Path(scratch)
         notebooks = write_notebooks(folder)
-        for notebook in notebooks.values():
-            for side in SIDES:
-                by_call(side, notebook)
-            check(notebook)
         fit = notebooks["pandas and scikit-learn"]
-        return [
-            *(_calls(name, notebook, rounds) for name, notebook in notebooks.items()),
-            *(_commands(name, notebooks[name], rounds) for name in ("5 cells", "pandas and scikit-learn", "torch")),
-            *_ten(fit, few),
-            *(save_cost(name, OURS.output(notebooks[name]), few) for name in ("200 small cells", "101 cells, 20 MB of images")),
-            _lab(folder, rounds),
-            _memory(folder, few),
-            *(_cold(name, notebooks[name], few) for name in ("5 cells", "pandas and scikit-learn")),
-        ]
+        groups: dict[str, Callable[[], Iterable[Measurement]]] = {
+            **{f"call: {name}": partial(_calls, name, notebook, rounds) for name, notebook in notebooks.items()},
+            **{f"command: {name}": partial(_commands, name, notebooks[name], rounds) for name in COMMANDS},
+            "ten": partial(_ten, fit, few),
+            **{f"save: {name}": partial(_saves, name, notebooks[name], few) for name in SAVES},
+            "lab": partial(_lab, folder, rounds),
+            "memory": partial(_memory, folder, few),
+            **{f"cold: {name}": partial(_cold, name, notebooks[name], few) for name in COMMANDS[:2]},
+        }
+        wanted = {name: measure for name, measure in groups.items() if only in name}
+        if not wanted:
+            raise BadInput(f"no rows of engine are called {only!r}", hint=f"Known: {', '.join(groups)}")
+        for measure in wanted.values():
+            yield from measure()
 
 
-def _calls(name: str, notebook: Path, rounds: int) -> Measurement:
+def _warmed(notebook: Path) -> None:
+    for side in SIDES:
+        by_call(side, notebook)
+    check(notebook)
+
+
+def _calls(name: str, notebook: Path, rounds: int) -> Iterator[Measurement]:
+    _warmed(notebook)
     with Limit(notebook) as least:
         ours, peer, limit = interleaved(
             lambda: wall_seconds(lambda: by_call(OURS, notebook)),
@@ -84,10 +99,12 @@ def _calls(name: str, notebook: Path, rounds: int) -> Measurement:
             least.seconds,
             rounds=rounds,
         )
-    return _row(f"{name}, called from Python", ours, peer, GOALS[name], f"{limit * MILLI:.3g} ms: fork and cells")
+    yield _row(f"{name}, called from Python", ours, peer, GOALS[name], f"{limit * MILLI:.3g} ms: fork and cells")
 
 
-def _commands(name: str, notebook: Path, rounds: int) -> Measurement:
+def _commands(name: str, notebook: Path, rounds: int) -> Iterator[Measurement]:
+    _warmed(notebook)
+    by_command(OURS, notebook)
     with Limit(notebook) as least:
         ours, peer, limit, python = interleaved(
             lambda: wall_seconds(lambda: by_command(OURS, notebook)),
@@ -97,11 +114,12 @@ def _commands(name: str, notebook: Path, rounds: int) -> Measurement:
             rounds=rounds,
         )
     said = f"{(limit + python) * MILLI:.3g} ms: an interpreter that does nothing, fork and cells"
-    return _row(f"{name}, command line end to end", ours, peer, 25, said)
+    yield _row(f"{name}, command line end to end", ours, peer, 25, said)
 
 
 def _ten(notebook: Path, rounds: int) -> Iterator[Measurement]:
     """Ten notebooks one by one and two at a time, from the shell and from Python."""
+    _warmed(notebook)
     workers = ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn"))
     with Limit(notebook) as least, workers, ThreadPoolExecutor(AT_ONCE) as terminals:
         (limit,) = interleaved(least.seconds, rounds=rounds)
@@ -124,7 +142,12 @@ def _pair(work: Callable[[Side], object], rounds: int) -> tuple[float, float]:
     return ours, peer
 
 
-def _lab(folder: Path, rounds: int) -> Measurement:
+def _saves(name: str, notebook: Path, rounds: int) -> Iterator[Measurement]:
+    by_call(OURS, notebook)
+    yield save_cost(name, OURS.output(notebook), rounds)
+
+
+def _lab(folder: Path, rounds: int) -> Iterator[Measurement]:
     notebook = write_notebook(folder / "opened.ipynb", [LIBRARIES])
     with Lab((*OUR_LAB, WARM), folder) as our_lab, Lab(PLAIN_LAB, folder) as plain_lab, Limit(notebook) as least:
         for each in (our_lab, plain_lab):
@@ -136,10 +159,10 @@ def _lab(folder: Path, rounds: int) -> Measurement:
             rounds=rounds,
         )
     said = f"{limit * MILLI:.3g} ms: fork, and the import of what is imported already"
-    return _row(f"new kernel in JupyterLab until `{LIBRARIES}` is done", ours, peer, 8, said)
+    yield _row(f"new kernel in JupyterLab until `{LIBRARIES}` is done", ours, peer, 8, said)
 
 
-def _memory(folder: Path, rounds: int) -> Measurement:
+def _memory(folder: Path, rounds: int) -> Iterator[Measurement]:
     notebook = write_notebook(folder / "weighed.ipynb", [FIT, WEIGH.replace("{together}", str(KERNELS))])
     alone = write_notebook(folder / "alone.ipynb", [FIT, WEIGH.replace("{together}", "1")])
     with ThreadPoolExecutor(KERNELS) as terminals, Limit(alone) as least:
@@ -152,7 +175,7 @@ def _memory(folder: Path, rounds: int) -> Measurement:
         ours, peer, limit = interleaved(
             lambda: weigh(OURS), lambda: weigh(PEER), lambda: _megabytes(least.printed()), rounds=rounds
         )
-    return Measurement(
+    yield Measurement(
         path=f"private memory of each of {KERNELS} kernels that fitted a model: MB",
         ours=ours,
         peer=peer,
@@ -166,7 +189,7 @@ def _megabytes(printed: str) -> float:
     return int(printed.rsplit(maxsplit=1)[-1]) * 1024 / MEGA
 
 
-def _cold(name: str, notebook: Path, rounds: int) -> Measurement:
+def _cold(name: str, notebook: Path, rounds: int) -> Iterator[Measurement]:
     """The first run of the day: our side starts the warm process, and imports the notebook's modules in it."""
 
     def ours() -> float:
@@ -175,7 +198,7 @@ def _cold(name: str, notebook: Path, rounds: int) -> Measurement:
 
     own, peer = interleaved(ours, lambda: wall_seconds(lambda: by_command(PEER, notebook)), rounds=rounds)
     said = "the imports themselves, which a cold papermill does as well"
-    return _row(f"{name}, command line, no warm process yet", own, peer, None, said)
+    yield _row(f"{name}, command line, no warm process yet", own, peer, None, said)
 
 
 def _row(path: str, ours: float, peer: float, goal: float | None, limit: str) -> Measurement:

@@ -1,0 +1,78 @@
+"""What the runner of a notebook receives from a warm kernel, and what it makes of it. Used by `client`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from workbench.execution.warm.wire import Frame
+
+__all__ = ["OutputLimits", "cause_of_end", "ends_cell", "merge_streams", "message_in"]
+
+
+class OutputLimits:
+    """How many bytes of output a cell, and all cells of a notebook, may send."""
+
+    def __init__(self, cell_bytes: int, notebook_bytes: int) -> None:
+        self.cell_bytes, self.notebook_bytes = cell_bytes, notebook_bytes
+        self.cell = self.notebook = 0
+
+    def begin_cell(self) -> None:
+        """A new cell has sent nothing yet."""
+        self.cell = 0
+
+    def exceeded(self, frame: Frame) -> str | None:
+        """Counts a message; says which limit it breaks."""
+        size = len(frame.payload) + sum(map(len, frame.buffers))
+        self.cell += size
+        self.notebook += size
+        if self.cell > self.cell_bytes:
+            return f"the cell has sent more than {self.cell_bytes:,} bytes of output"
+        if self.notebook > self.notebook_bytes:
+            return f"the notebook has sent more than {self.notebook_bytes:,} bytes of output"
+        return None
+
+
+def message_in(frame: Frame) -> dict[str, Any]:
+    """A Jupyter message as nbclient takes it."""
+    message: dict[str, Any] = json.loads(frame.payload)
+    header = message["header"]
+    header["date"] = datetime.datetime.fromisoformat(header["date"])
+    return {**message, "msg_type": header["msg_type"], "buffers": list(frame.buffers)}
+
+
+def ends_cell(frame: Frame, identity: str, cell: NotebookNode) -> bool:
+    """Whether the kernel tells the end of the cell; then what it cost is noted."""
+    answer = frame.content()
+    if answer.get("done") != identity:
+        return False
+    cell["metadata"].setdefault("workbench", {}).update(answer["usage"])
+    return True
+
+
+def cause_of_end(code: int | None) -> str:
+    """How a kernel ended, as far as it can be told."""
+    if code is None:
+        return ""
+    if code < 0:
+        with suppress(ValueError):
+            return f": killed by {signal.Signals(-code).name}"
+    return f" with exit code {code}"
+
+
+def merge_streams(cell: NotebookNode) -> None:
+    """Neighbouring texts of one stream are one output, as JupyterLab shows and saves them; how they were cut is chance."""
+    merged: list[NotebookNode] = []
+    for output in cell.outputs:
+        if merged and output.output_type == "stream" and merged[-1].output_type == "stream" and merged[-1].name == output.name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    if len(merged) < len(cell.outputs):
+        cell.outputs = merged
