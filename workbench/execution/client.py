@@ -16,7 +16,7 @@ from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
 
-from workbench.execution.received import OutputLimits, cause_of_end, ends_cell, merge_streams, message_in
+from workbench.execution.received import FIELDS, OutputLimits, cause_of_end, ends_cell, merge_streams, message_in, output_in
 from workbench.execution.resuming import Continuation, Plan
 from workbench.execution.scrubbing_client import ScrubbingClient
 from workbench.execution.step import STEP_VARIABLE
@@ -284,6 +284,23 @@ class WarmClient(ScrubbingClient):
     def _receive(self, deadline: float | None) -> Frame | None:
         # a process that the notebook forked may hold the kernel's wire open, so its end is looked for on both
         return self.wire.receive(deadline, unless=self.kernel.control)
+
+    def output(
+        self, outs: list[NotebookNode], msg: dict[str, Any], display_id: str | None, cell_index: int
+    ) -> NotebookNode | None:
+        """Nbclient's handling of an output, which is only made differently; one that a widget takes over is left to nbclient."""
+        if msg["msg_type"] not in FIELDS or self.output_hook_stack[msg["parent_header"].get("msg_id")]:
+            taken: NotebookNode | None = super().output(outs, msg, display_id, cell_index)
+            return taken
+        output = output_in(msg)
+        if self.clear_before_next_output:
+            outs[:] = []
+            self.clear_display_id_mapping(cell_index)
+            self.clear_before_next_output = False
+        if display_id:
+            self._display_id_map.setdefault(display_id, {}).setdefault(cell_index, []).append(len(outs))
+        outs.append(output)
+        return output
 
     def _send_message(self, message: dict[str, Any]) -> None:
         session = self.kc.session
