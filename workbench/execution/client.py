@@ -108,20 +108,10 @@ class WarmClient(ScrubbingClient):
             self.plan = Plan(plan.before, plan.after)
         return refused
 
-    def papermill_execute_cells(self) -> None:
-        """Papermill's loop over the cells, without those whose state was restored."""
-        restored = self.plan.restored if self.plan is not None else ()
-        for index, cell in enumerate(self.nb.cells):
-            if restored and index <= restored[-1]:
-                continue
-            try:
-                self.nb_man.cell_start(cell, index)
-                self.execute_cell(cell, index)
-            except CellExecutionError as error:
-                self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
-                break
-            finally:
-                self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
+    @property
+    def first(self) -> int:
+        """The position of the first cell to run: those before it are restored."""
+        return self.plan.restored[-1] + 1 if self.plan is not None and self.plan.restored else 0
 
     def execute(self) -> NotebookNode:
         """Runs all cells and ends the kernel."""
