@@ -165,9 +165,10 @@ def _follow(process: Process, wire: Wire, execution: Execution, on_cell: Callabl
     except EOFError:
         from workbench.execution.saving import recover
 
+        code = process.wait(1.0)
         recover(Path(execution.executed))
         raise NotebookFailed(
-            f"{Path(execution.source).name} failed: its runner died ({_ending(process.wait(1.0))})",
+            f"{Path(execution.source).name} failed: its runner died ({_ending(code)})",
             hint=f"The executed notebook holds every finished cell: {execution.executed}",
         ) from None
     except BaseException as error:

@@ -85,13 +85,23 @@ def reason_against(environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def ask_cells(modules: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> tuple[Process, Wire]:
+def ask_cells(
+    modules: Sequence[str], *, folder: Path, environment: Mapping[str, str], output: Path | None = None
+) -> tuple[Process, Wire]:
     """A kernel that has imported `modules`, and the wire over which it runs cells.
+
+    `output` is the file that this process keeps up to date with `saving`; if it is killed, what it left there is merged.
 
     Raises:
         Unavailable: there is none to be had.
     """
-    order = {"kind": "cells", "modules": list(modules), "cwd": str(folder), "environment": dict(environment)}
+    order = {
+        "kind": "cells",
+        "modules": list(modules),
+        "cwd": str(folder),
+        "environment": dict(environment),
+        "output": _named(output),
+    }
     return _ask_with_wire(order)
 
 
@@ -107,16 +117,20 @@ def ask_job(entry: str, job: Mapping[str, Any], *, folder: Path, environment: Ma
     return _ask_with_wire(order)
 
 
-def ask_fork_point(entry: Kept, environment: Mapping[str, str]) -> tuple[Process, Wire]:
-    """A kernel that continues from a fork point.
+def ask_fork_point(entry: Kept, environment: Mapping[str, str], output: Path | None = None) -> tuple[Process, Wire]:
+    """A kernel that continues from a fork point; `output` as for `ask_cells`.
 
     Raises:
         Unavailable: it has just ended.
     """
     from workbench.execution.warm.kept import connect
 
-    order = {"kind": "cells", "environment": dict(environment)}
+    order = {"kind": "cells", "environment": dict(environment), "output": _named(output)}
     return _ask_with_wire(order, lambda: connect(entry))
+
+
+def _named(output: Path | None) -> str | None:
+    return None if output is None else str(output)
 
 
 def _ask_with_wire(order: Mapping[str, Any], connect_to: Callable[[], Wire] | None = None) -> tuple[Process, Wire]:
