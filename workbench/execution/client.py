@@ -89,8 +89,8 @@ class WarmClient(ScrubbingClient):
         # what nbclient's OutputWidget needs to answer a widget in the kernel
         self.kc = types.SimpleNamespace(session=session, shell_channel=types.SimpleNamespace(send=self._send_message))
 
-    def keep(self, continuation: Continuation, plan: Plan) -> str | None:
-        """Has the kernel keep what a later run can continue from, and continues an earlier run; why it cannot, or None."""
+    def keep(self, continuation: Continuation, plan: Plan) -> Plan:
+        """Has the kernel keep what a later run can continue from, and continues an earlier run; returns what it keeps to."""
         wanted = {
             "notebook": str(self.nb.metadata.papermill.get("input_path")),
             "step": os.environ.get(STEP_VARIABLE, ""),
@@ -105,8 +105,8 @@ class WarmClient(ScrubbingClient):
         assert frame is not None  # noqa: S101 - without a deadline, a frame or an exception
         refused: str | None = frame.content()["continuity"].get("refused")
         if refused is not None:
-            self.plan = Plan(plan.before, plan.after)
-        return refused
+            self.plan = Plan(plan.before, plan.after, plan.previous, reasons=[*plan.reasons, refused])
+        return self.plan
 
     @property
     def first(self) -> int:

@@ -176,7 +176,7 @@ def _kernel(
     if continuation is not None:
         from workbench.execution import resuming
 
-        plan = resuming.plan(kept.nb, continuation, _previous(continuation))
+        plan = resuming.plan(kept.nb, continuation)
         if plan.fork_point is not None:
             return *ask_fork_point(plan.fork_point, environment, output), plan
     return *ask_cells(modules_of(sources), folder=Path.cwd(), environment=environment, output=output), plan
@@ -186,28 +186,14 @@ def _continue(client: WarmClient, kept: Bookkeeping, continuation: Continuation,
     """Has the kernel keep what a later run needs, and takes over what an earlier one left."""
     from workbench.execution.resuming import mark_restored
 
-    refused = client.keep(continuation, plan)
-    notes = [*plan.reasons, *([refused] if refused else [])]
-    for note in notes:
-        logger.warning("workbench: %s", note)
-    previous, cells = _previous(continuation), client.plan.restored if client.plan is not None else ()
-    if previous is not None and client.plan is not None:
-        mark_restored(kept.nb, client.plan, previous)
-        restored(len(cells))
-    kept.nb.metadata["workbench"] |= {"restored_cells": len(cells), **({"notes": notes} if notes else {})}
-
-
-def _previous(continuation: Continuation) -> NotebookNode | None:
-    """The executed notebook of the run that is continued."""
-    from papermill.iorw import load_notebook_node
-
-    from workbench.execution.saving import recover
-
-    if continuation.previous is None:
-        return None
-    recover(Path(continuation.previous))
-    previous: NotebookNode = load_notebook_node(continuation.previous)
-    return previous
+    made = client.keep(continuation, plan)
+    for reason in made.reasons:
+        logger.warning("workbench: %s", reason)
+    if made.previous is not None:
+        mark_restored(kept.nb, made)
+        restored(len(made.restored))
+    notes = {"notes": list(made.reasons)} if made.reasons else {}
+    kept.nb.metadata["workbench"] |= {"restored_cells": len(made.restored), **notes}
 
 
 def _scrubber(notebook: NotebookNode) -> Scrubber:
