@@ -15,6 +15,13 @@ from workbench.errors import RunFailed
 PARAMETERS = "number = 1\nname = 'none'"
 
 
+@pytest.mark.parametrize("first", ["workbench.execution.engine", "papermill", "workbench.execution.papermill_run"])
+def test_the_engine_is_found_whatever_is_imported_first(first):
+    found = "from papermill.engines import papermill_engines; print(papermill_engines.get_engine('workbench').execute_notebook)"
+    done = subprocess.run([sys.executable, "-c", f"import {first}\n{found}"], capture_output=True, text=True, check=False)
+    assert "WorkbenchEngine.execute_notebook" in done.stdout, done.stderr
+
+
 @pytest.fixture
 def command(tmp_path):
     """Runs papermill on a notebook `in.ipynb` of these cells, in this folder."""

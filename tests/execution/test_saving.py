@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -20,7 +21,7 @@ from papermill.iorw import write_ipynb
 from workbench.errors import RunFailed
 from workbench.execution import saving
 from workbench.execution.journal import Journal, base_of
-from workbench.execution.saving import NotebookFile, recover
+from workbench.execution.saving import NotebookFile, recover, with_finished_cells
 
 
 def run_of(cells: int, output: str = "") -> NotebookNode:
@@ -237,6 +238,40 @@ def test_recovering_where_nothing_was_left_does_nothing(tmp_path: Path) -> None:
     assert not recover(tmp_path / "out.ipynb")
     Journal.beside(tmp_path / "out.ipynb").append(base_of(b"{}"), {0: b"{}"})
     assert not recover(tmp_path / "out.ipynb")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from nbformat import v4
+from workbench.execution.saving import NotebookFile
+notebook = v4.new_notebook(cells=[v4.new_code_cell("began")])
+file = NotebookFile(Path(sys.argv[1]), notebook)
+file.save()
+notebook.cells[0].source = "finished"
+file.cell_ended(0)
+print("saved", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_the_output_of_a_living_run_is_read_with_its_finished_cells_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "out.ipynb"
+    with subprocess.Popen([sys.executable, "-c", WRITER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"saved\n"
+        half = tmp_path / f".out.ipynb.saving-{writer.pid}"
+        half.touch()
+        before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+        assert not recover(path)
+        now = with_finished_cells(path)
+        assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+        writer.kill()
+    with ThreadPoolExecutor(8) as several:
+        assert sorted(several.map(lambda _: recover(path), range(8))) == [*[False] * 7, True]
+    assert path.read_bytes() == now == with_finished_cells(path)
+    assert nbformat.reads(now, as_version=4).cells[0].source == "finished"
+    assert not hidden(tmp_path)
 
 
 def test_full_saves_take_a_twentieth_of_the_time(tmp_path: Path) -> None:

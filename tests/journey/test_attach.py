@@ -26,7 +26,7 @@ from workbench.orchestration.projects import init_example
 from workbench.settings import Layout
 
 from .conftest import QUICK, command
-from .test_resume import refused, replace_cell
+from .test_resume import newest, refused, replace_cell
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -82,6 +82,13 @@ def failed(layout: Layout, lab: str) -> str:
     return str(listed[0]["id"])
 
 
+@pytest.fixture(scope="module")
+def attached(layout: Layout, failed: str) -> dict[str, Any]:
+    """What `workbench attach` says of that run."""
+    document: dict[str, Any] = command(layout.root, ["attach", failed, "--minutes", "5"])
+    return document
+
+
 def client_of(connection_file: Path) -> BlockingKernelClient:
     client = BlockingKernelClient(connection_file=str(connection_file))
     client.load_connection_file()
@@ -114,8 +121,7 @@ def test_without_jupyterlab_or_a_kept_kernel_attach_says_what_to_do(layout: Layo
     assert "workbench lab" in said
 
 
-def test_a_failed_run_that_used_polars_is_attached_to_itself_with_its_error(layout: Layout, failed: str) -> None:
-    attached = command(layout.root, ["attach", failed, "--minutes", "5"])
+def test_a_failed_run_that_used_polars_is_attached_to_itself_with_its_error(layout: Layout, failed: str, attached: Any) -> None:
     assert Path(attached["notebook"]).parent == layout.root / "attached"
     assert failed in attached["url"]
     client = client_of(newest_connection())
@@ -235,3 +241,38 @@ def test_traces_of_killed_kernels_are_swept_by_the_next_attach(layout: Layout, f
     command(layout.root, ["attach"])
     assert not stale.exists()
     assert not beside.exists()
+
+
+def test_a_run_is_continued_with_the_cells_that_were_edited_after_attach(layout: Layout, failed: str, attached: Any) -> None:
+    copy = Path(attached["notebook"])
+    notebook = json.loads(copy.read_bytes())
+    position, look = next((place, cell) for place, cell in enumerate(notebook["cells"]) if cell.get("id") == "look")
+    look["source"] = ["answer = 42\n", "dataset.height"]
+    tried = {"cell_type": "code", "id": "tried", "source": ["answer"], "metadata": {}, "outputs": [], "execution_count": None}
+    notebook["cells"].insert(position, tried)
+    copy.write_text(json.dumps(notebook))
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "resume", failed, "--attached", "--json"],
+        cwd=layout.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0] == "taken over: 01_prepare: look"
+    taken = json.loads((layout.notebooks / "01_prepare.ipynb").read_bytes())["cells"]
+    assert ["".join(cell["source"]) for cell in taken if cell["id"] in ("look", "tried")] == ["answer = 42\ndataset.height"]
+    assert not any(cell.get("outputs") for cell in taken)
+    records = json.loads(done.stdout)["records"]
+    (prepared,) = [each["notebook"] for each in records if each.get("notebook", {}).get("name") == "01_prepare.ipynb"]
+    assert prepared["edited"] == ["look"]
+    assert prepared["restored"]
+    assert "look" not in prepared["restored"]
+    assert newest(layout)["state"] == "succeeded"
+
+
+def test_edits_of_a_run_that_nobody_attached_to_are_not_there(layout: Layout, failed: str) -> None:
+    code, said = refused(layout, "resume", f"{failed}0", "--attached")
+    assert code != 0
+    assert f"nobody attached to {failed}0" in said
+    assert f"workbench attach {failed}0" in said

@@ -68,8 +68,8 @@ class WarmClient(ScrubbingClient):
         # what nbclient's OutputWidget needs to answer a widget in the kernel
         self.kc = types.SimpleNamespace(session=session, shell_channel=types.SimpleNamespace(send=self._send_message))
 
-    def keep(self, continuation: Continuation, plan: Plan) -> str | None:
-        """Has the kernel keep what a later run can continue from, and continues an earlier run; why it cannot, or None."""
+    def keep(self, continuation: Continuation, plan: Plan) -> Plan:
+        """Has the kernel keep what a later run can continue from, and continues an earlier run; returns what it keeps to."""
         wanted = {
             "notebook": str(self.nb.metadata.papermill.get("input_path")),
             "step": os.environ.get(STEP_VARIABLE, ""),
@@ -84,23 +84,13 @@ class WarmClient(ScrubbingClient):
         assert frame is not None  # noqa: S101 - without a deadline, a frame or an exception
         refused: str | None = frame.content()["continuity"].get("refused")
         if refused is not None:
-            self.plan = Plan(plan.before, plan.after)
-        return refused
+            self.plan = Plan(plan.before, plan.after, plan.previous, reasons=[*plan.reasons, refused])
+        return self.plan
 
-    def papermill_execute_cells(self) -> None:
-        """Papermill's loop over the cells, without those whose state was restored."""
-        restored = self.plan.restored if self.plan is not None else ()
-        for index, cell in enumerate(self.nb.cells):
-            if restored and index <= restored[-1]:
-                continue
-            try:
-                self.nb_man.cell_start(cell, index)
-                self.execute_cell(cell, index)
-            except CellExecutionError as error:
-                self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
-                break
-            finally:
-                self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
+    @property
+    def first(self) -> int:
+        """The position of the first cell to run: those before it are restored."""
+        return self.plan.restored[-1] + 1 if self.plan is not None and self.plan.restored else 0
 
     def execute(self) -> NotebookNode:
         """Runs all cells and ends the kernel."""

@@ -148,7 +148,7 @@ def _warm_client(
     from workbench.execution.client import WarmClient
     from workbench.execution.received import OutputLimits
 
-    kernel, wire, plan = _kernel(kept.nb, kernel_name, options, options.get("continuation"))
+    kernel, wire, plan = _kernel(kept, kernel_name, options, options.get("continuation"))
     client = WarmClient(kept, **given)
     limits = OutputLimits(options.get("cell_bytes", CELL_BYTES), options.get("notebook_bytes", NOTEBOOK_BYTES))
     try:
@@ -160,7 +160,7 @@ def _warm_client(
 
 
 def _kernel(
-    notebook: NotebookNode, kernel_name: str, options: Mapping[str, Any], continuation: Continuation | None
+    kept: Bookkeeping, kernel_name: str, options: Mapping[str, Any], continuation: Continuation | None
 ) -> tuple[Process, Wire, Plan | None]:
     """A warm kernel: forked from the state that a run continues from, or new."""
     from workbench.execution.warm.asking import ask_fork_point
@@ -169,46 +169,32 @@ def _kernel(
     refused = [name for name in CHANNELS if options.get(name) is not None]
     if refused:
         raise Unavailable(f"{', '.join(refused)} concern a kernel with channels of its own")
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    sources = [cell.source for cell in kept.nb.cells if cell.cell_type == "code"]
     if any("_NUM_THREADS" in source for source in sources):
         raise Unavailable("a cell sets how many threads numpy uses, and the warm process has imported numpy")
-    environment = environment_of(kernel_name)
+    environment, output = environment_of(kernel_name), kept.file.path if kept.file is not None else None
     plan = None
     if continuation is not None:
         from workbench.execution import resuming
 
-        plan = resuming.plan(notebook, continuation, _previous(continuation))
+        plan = resuming.plan(kept.nb, continuation)
         if plan.fork_point is not None:
-            return *ask_fork_point(plan.fork_point, environment), plan
-    return *ask_cells(modules_of(sources), folder=Path.cwd(), environment=environment), plan
+            return *ask_fork_point(plan.fork_point, environment, output), plan
+    return *ask_cells(modules_of(sources), folder=Path.cwd(), environment=environment, output=output), plan
 
 
 def _continue(client: WarmClient, kept: Bookkeeping, continuation: Continuation, plan: Plan, restored: Restored) -> None:
     """Has the kernel keep what a later run needs, and takes over what an earlier one left."""
     from workbench.execution.resuming import mark_restored
 
-    refused = client.keep(continuation, plan)
-    notes = [*plan.reasons, *([refused] if refused else [])]
-    for note in notes:
-        logger.warning("workbench: %s", note)
-    previous, cells = _previous(continuation), client.plan.restored if client.plan is not None else ()
-    if previous is not None and client.plan is not None:
-        mark_restored(kept.nb, client.plan, previous)
-        restored(len(cells))
-    kept.nb.metadata["workbench"] |= {"restored_cells": len(cells), **({"notes": notes} if notes else {})}
-
-
-def _previous(continuation: Continuation) -> NotebookNode | None:
-    """The executed notebook of the run that is continued."""
-    from papermill.iorw import load_notebook_node
-
-    from workbench.execution.saving import recover
-
-    if continuation.previous is None:
-        return None
-    recover(Path(continuation.previous))
-    previous: NotebookNode = load_notebook_node(continuation.previous)
-    return previous
+    made = client.keep(continuation, plan)
+    for reason in made.reasons:
+        logger.warning("workbench: %s", reason)
+    if made.previous is not None:
+        mark_restored(kept.nb, made)
+        restored(len(made.restored))
+    notes = {"notes": list(made.reasons)} if made.reasons else {}
+    kept.nb.metadata["workbench"] |= {"restored_cells": len(made.restored), **notes}
 
 
 def _scrubber(notebook: NotebookNode) -> Scrubber:

@@ -6,7 +6,6 @@ process it happens right here.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -20,6 +19,7 @@ import msgspec
 
 from workbench import errors
 from workbench.errors import NotebookFailed, NotebookInvalid, WorkbenchError
+from workbench.execution.code_cells import code_cells
 from workbench.execution.parameters import read_parameters
 from workbench.execution.resuming import Continuation
 from workbench.execution.step import STEP_VARIABLE, Step, StepResult, read_outcome, read_saved
@@ -108,19 +108,10 @@ def run_notebook(
 
 def _compared(executed: Path, previous: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The ids of the cells that did not run again, and of those that are not as they were in the earlier run."""
-    cells, before = (_code_cells(path) for path in (executed, previous))
-    restored = tuple(name for name, cell in cells.items() if cell["metadata"].get("workbench", {}).get("restored"))
-    return restored, tuple(name for name in cells if name not in before or before[name]["source"] != cells[name]["source"])
-
-
-def _code_cells(notebook: Path) -> dict[str, Any]:
-    """The cells by id, without those that papermill adds."""
-    cells = json.loads(notebook.read_bytes())["cells"]
-    return {
-        cell.get("id", str(position)): cell
-        for position, cell in enumerate(cells)
-        if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", ())
-    }
+    cells, before = ([cell for cell in code_cells(path) if not cell.is_injected] for path in (executed, previous))
+    restored = tuple(cell.id for cell in cells if cell.metadata.get("workbench", {}).get("restored"))
+    sources = {cell.id: cell.source for cell in before}
+    return restored, tuple(cell.id for cell in cells if sources.get(cell.id) != cell.source)
 
 
 def _execute(execution: Execution, folder: Path, on_cell: Callable[[CellEvent], None]) -> None:
@@ -165,9 +156,10 @@ def _follow(process: Process, wire: Wire, execution: Execution, on_cell: Callabl
     except EOFError:
         from workbench.execution.saving import recover
 
+        code = process.wait(1.0)
         recover(Path(execution.executed))
         raise NotebookFailed(
-            f"{Path(execution.source).name} failed: its runner died ({_ending(process.wait(1.0))})",
+            f"{Path(execution.source).name} failed: its runner died ({_ending(code)})",
             hint=f"The executed notebook holds every finished cell: {execution.executed}",
         ) from None
     except BaseException as error:

@@ -13,10 +13,10 @@ from typing import Any
 import papermill
 from jupyter_client.kernelspec import NoSuchKernel
 from papermill.exceptions import PapermillException, PapermillExecutionError
-from papermill.iorw import load_notebook_node
 from traitlets.config import Config
 
-from workbench.errors import ComponentMissing, NotebookFailed, NotebookInvalid
+from workbench.errors import ComponentMissing, NotebookFailed
+from workbench.execution.code_cells import code_cells
 from workbench.execution.notebook_run import CellEvent, Execution
 from workbench.execution.step import keep_point, return_to_point
 
@@ -103,15 +103,9 @@ def execute(execution: Execution, environment: Mapping[str, str], on_cell: Calla
 
 def _count_cells(source: Path, parameters: Mapping[str, Any]) -> int:
     """How many code cells will begin: the notebook's own, and the one that papermill adds for given parameters."""
-    try:
-        cells = load_notebook_node(str(source)).cells
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise NotebookInvalid(
-            f"{source.name} is not a notebook: {error}", hint="Open it in JupyterLab and save it again."
-        ) from error
-    own: int = sum(cell.cell_type == "code" for cell in cells)
-    replaces = any("injected-parameters" in cell.metadata.tags for cell in cells)
-    return own + (bool(parameters) and not replaces)
+    cells = code_cells(source)
+    replaces = any(cell.is_injected for cell in cells)
+    return len(cells) + (bool(parameters) and not replaces)
 
 
 def _unformatted(path: Path) -> str:

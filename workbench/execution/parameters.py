@@ -20,6 +20,7 @@ from pydantic_core import SchemaError
 
 from workbench.errors import NotebookInvalid, ParametersInvalid, did_you_mean
 from workbench.execution.annotations import literal_of, refused, type_of
+from workbench.execution.code_cells import code_cells
 from workbench.execution.secrets.references import EXAMPLE, holds_secret
 
 __all__ = ["ParameterRow", "Parameters", "parse_parameters", "read_parameters"]
@@ -147,17 +148,7 @@ def read_parameters(notebook: Path) -> Parameters:
     Raises:
         NotebookInvalid: the file is missing or not a notebook, or its parameters cell breaks the contract.
     """
-    try:
-        content = json.loads(notebook.read_text(encoding="utf-8"))
-        cells = content["cells"]
-        tagged = ["".join(cell["source"]) for cell in cells if TAG in cell.get("metadata", {}).get("tags", ())]
-    except FileNotFoundError as error:
-        known = [path.name for path in notebook.parent.glob("*.ipynb")]
-        raise NotebookInvalid(f"no notebook {notebook}", hint=did_you_mean(notebook.name, known)) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NotebookInvalid(
-            f"{notebook.name} is not a notebook: {error}", hint="Open it in JupyterLab and save it again."
-        ) from error
+    tagged = [cell.source for cell in code_cells(notebook) if cell.has_tag(TAG)]
     if len(tagged) > 1:
         raise NotebookInvalid(f"{notebook.name} has {len(tagged)} cells tagged 'parameters', expected one", hint="Merge them.")
     return parse_parameters(tagged[0] if tagged else "", notebook.name)

@@ -52,18 +52,19 @@ class Plan:
     """The link before each executed cell and after it, by position in the notebook, and where the run begins.
 
     `restored` are the positions of executed cells that do not run again; their state is `fork_point` or the durable snapshot
-    `snapshot`.
+    `snapshot`, and their outputs stand in `previous`, the executed notebook of the run that is continued.
     """
 
     before: Mapping[int, str]
     after: Mapping[int, str]
+    previous: NotebookNode | None = None
     restored: Sequence[int] = ()
     fork_point: Kept | None = None
     snapshot: str | None = None
     reasons: Sequence[str] = field(default_factory=list)
 
 
-def plan(notebook: NotebookNode, continuation: Continuation, previous: NotebookNode | None) -> Plan:
+def plan(notebook: NotebookNode, continuation: Continuation) -> Plan:
     """Finds the state after most cells, among those that finished in the run to continue.
 
     Raises:
@@ -75,8 +76,9 @@ def plan(notebook: NotebookNode, continuation: Continuation, previous: NotebookN
     for position in executed(notebook):
         before[position] = link
         link = after[position] = chain(link, notebook.cells[position].source)
-    if previous is None:
+    if continuation.previous is None:
         return Plan(before, after)
+    previous = _loaded(Path(continuation.previous))
     positions = _before_cell(notebook, _finished(notebook, list(after), previous), continuation.rewind)
     forks = {entry.link: entry for entry in kept() if entry.kind == "fork_point"}
     snapshots = Snapshots(Path(continuation.snapshots), snapshot_key(continuation.key))
@@ -84,12 +86,22 @@ def plan(notebook: NotebookNode, continuation: Continuation, previous: NotebookN
     for count in range(len(positions), 0, -1):
         reached = after[positions[count - 1]]
         if reached in forks:
-            return Plan(before, after, positions[:count], forks[reached], None, reasons)
+            return Plan(before, after, previous, positions[:count], forks[reached], None, reasons)
         if snapshots.has(reached):
-            return Plan(before, after, positions[:count], None, reached, reasons)
+            return Plan(before, after, previous, positions[:count], None, reached, reasons)
         refused = [f"{each.name} ({each.type}): {each.why}" for each in snapshots.refused(reached)]
         reasons += [f"after cell {count}: {reason}" for reason in refused]
-    return Plan(before, after, (), None, None, reasons)
+    return Plan(before, after, previous, (), None, None, reasons)
+
+
+def _loaded(executed: Path) -> NotebookNode:
+    from papermill.iorw import load_notebook_node
+
+    from workbench.execution.saving import recover
+
+    recover(executed)
+    previous: NotebookNode = load_notebook_node(str(executed))
+    return previous
 
 
 def executed(notebook: NotebookNode) -> list[int]:
@@ -121,11 +133,12 @@ def _before_cell(notebook: NotebookNode, positions: list[int], rewind: str | Non
     return [position for position in positions if position < names[rewind]]
 
 
-def mark_restored(notebook: NotebookNode, made: Plan, previous: NotebookNode) -> None:
+def mark_restored(notebook: NotebookNode, made: Plan) -> None:
     """Gives restored cells the outputs they had, each under a banner that says that it did not run again."""
     from nbformat.v4 import new_output
 
-    for position, old in zip(made.restored, _executed_cells(previous), strict=False):
+    previous = [] if made.previous is None else _executed_cells(made.previous)
+    for position, old in zip(made.restored, previous, strict=False):
         cell = notebook.cells[position]
         details = dict(old.metadata.get("workbench", {}))
         when = old.metadata.get("papermill", {}).get("end_time") or "an earlier run"

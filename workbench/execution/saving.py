@@ -1,8 +1,9 @@
 """Saves a notebook while it runs, so that no kill loses a finished cell or leaves a broken file. Called by the engine.
 
 The output is replaced as a whole, by rename, as often as a twentieth of the run's time allows. Between two such saves each
-finished cell goes to a journal beside the output, which `recover` merges into it after a kill. So the cost of a run's saves
-grows with what its cells put out, not with its square as where the file is rewritten after each cell.
+finished cell goes to a journal beside the output, which `recover` merges into it after a kill: the process that forked the run's
+kernel calls it at once (see `warm.mending`), and so does whoever continues the run. So the cost of a run's saves grows with what
+its cells put out, not with its square as where the file is rewritten after each cell.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import RunFailed
-from workbench.execution.journal import Journal, base_of
+from workbench.execution.journal import Journal, base_of, cells_in
 from workbench.execution.serialising import cell_bytes, merged_bytes, notebook_bytes
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["NotebookFile", "recover", "replace_notebook"]
+__all__ = ["NotebookFile", "recover", "replace_notebook", "with_finished_cells"]
 
 SHARE = 0.05
 """Of the time that passes, how much may go into full saves."""
@@ -101,9 +102,12 @@ class NotebookFile:
         self._serialise()
         content = notebook_bytes(self.notebook, self._bytes)
         self._base = ""
-        with _failing_as(self.path):
-            _publish(self.path, content, durable=True)
-            self._journal.remove()
+        try:
+            with _failing_as(self.path):
+                _publish(self.path, content, durable=True)
+                self._journal.remove()
+        finally:
+            self._journal.close()
 
     def _cells_are_the_same(self) -> bool:
         cells = self.notebook.cells
@@ -147,8 +151,9 @@ def replace_notebook(path: Path, content: bytes) -> None:
 def recover(path: Path) -> bool:
     """Merges the finished cells that a killed run left in its journal into its output, and clears away what it left half done.
 
-    Only for an output whose run is over. Calling it again, or after a kill of this very call, is safe. Where the output is not
-    the one that the journal goes with, say since a person edited it, both stay as they are.
+    While a living process writes the output, nothing is done. Calling it again, or twice at once, or after a kill of this very
+    call, is safe. Where the output is not the one that the journal goes with, say since a person edited it, both stay as they
+    are.
 
     Args:
         path: the output notebook.
@@ -162,14 +167,36 @@ def recover(path: Path) -> bool:
     path = _replaceable(path)
     with _failing_as(path):
         for unfinished in path.parent.glob(f"{escape(_temporary(path, ''))}*"):
-            unfinished.unlink(missing_ok=True)
-        content = path.read_bytes() if path.exists() else b""
+            if not _lives(unfinished.name.rpartition("-")[2]):
+                unfinished.unlink(missing_ok=True)
         journal = Journal.beside(path)
-        cells = journal.read(base_of(content))
-        if cells:
-            _publish(path, merged_bytes(content, cells), durable=True)
-            journal.remove()
+        with journal.left() as records:
+            content = path.read_bytes() if path.exists() else b""
+            cells = cells_in(records, base_of(content))
+            if cells:
+                _publish(path, merged_bytes(content, cells), durable=True)
+                journal.remove()
         return bool(cells)
+
+
+def with_finished_cells(path: Path) -> bytes:
+    """The output as `recover` would leave it; changes nothing, and so may be called while the run goes on."""
+    with suppress(FileNotFoundError):
+        records = Journal.beside(path).path.read_bytes()  # first: an output that was replaced since has these cells itself
+        content = path.read_bytes()
+        if cells := cells_in(records, base_of(content)):
+            return merged_bytes(content, cells)
+    return path.read_bytes()
+
+
+def _lives(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def _replaceable(path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_core.utils import run_sync
+from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 
@@ -25,6 +26,28 @@ class ScrubbingClient(PapermillNotebookClient):  # type: ignore[misc]
         """The options are nbclient's."""
         super().__init__(nb_man, **options)
         self._unfinished: dict[str, str] = {}
+
+    @property
+    def first(self) -> int:
+        """The position of the first cell to run."""
+        return 0
+
+    def papermill_execute_cells(self) -> None:
+        """Papermill's loop, from the cell `first` on; an interrupted cell is marked before it is saved: a kill may follow."""
+        for index, cell in enumerate(self.nb.cells):
+            if index < self.first:
+                continue
+            try:
+                self.nb_man.cell_start(cell, index)
+                self.execute_cell(cell, index)
+            except CellExecutionError as error:
+                self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
+                break
+            except BaseException as error:
+                self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
+                raise
+            finally:
+                self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Nbclient's handling of a message, after secrets were taken out of it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import ComponentMissing, NotFound, RunFailed
-from workbench.execution.saving import recover
+from workbench.execution.saving import with_finished_cells
 from workbench.execution.step import read_step
 from workbench.execution.warm.asking import Unavailable, ask
 from workbench.execution.warm.kept import Kept, connect, kept
@@ -116,11 +116,10 @@ def _lab(layout: Layout) -> dict[str, Any]:
 
 def _copy_for_person(layout: Layout, step: Path) -> Path:
     source = step / Path(read_step(step).notebook).name
-    recover(source)
     target = layout.root / FOLDER / f"{step.parent.name}-{source.name}"
     if not target.exists():  # what a person has edited already stays
         target.parent.mkdir(exist_ok=True)
-        replace_file(target, source.read_bytes())
+        replace_file(target, with_finished_cells(source))
     return target
 
 

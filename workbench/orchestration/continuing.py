@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.execution.code_cells import code_cells
 from workbench.execution.resuming import Continuation
 from workbench.execution.step import Step, read_step
 from workbench.orchestration.launch import Origin, launch
@@ -55,7 +56,7 @@ def _attempt(step: Step, folder: Path) -> Path | None:
 
 
 def _cells(notebook: Path) -> list[str]:
-    return [cell.get("id", "") for cell in json.loads(notebook.read_bytes())["cells"] if cell["cell_type"] == "code"]
+    return [cell.id for cell in code_cells(notebook)]
 
 
 def resume_run(

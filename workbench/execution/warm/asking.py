@@ -83,13 +83,27 @@ def reason_against(environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def ask_cells(modules: Sequence[str], *, folder: str | os.PathLike[str], environment: Mapping[str, str]) -> tuple[Process, Wire]:
+def ask_cells(
+    modules: Sequence[str],
+    *,
+    folder: str | os.PathLike[str],
+    environment: Mapping[str, str],
+    output: str | os.PathLike[str] | None = None,
+) -> tuple[Process, Wire]:
     """A kernel that has imported `modules`, and the wire over which it runs cells.
+
+    `output` is the file that this process keeps up to date with `saving`; if it is killed, what it left there is merged.
 
     Raises:
         Unavailable: there is none to be had.
     """
-    order = {"kind": "cells", "modules": list(modules), "cwd": os.fspath(folder), "environment": dict(environment)}
+    order = {
+        "kind": "cells",
+        "modules": list(modules),
+        "cwd": os.fspath(folder),
+        "environment": dict(environment),
+        "output": _named(output),
+    }
     return _ask_with_wire(order)
 
 
@@ -107,16 +121,22 @@ def ask_job(
     return _ask_with_wire(order)
 
 
-def ask_fork_point(entry: Kept, environment: Mapping[str, str]) -> tuple[Process, Wire]:
-    """A kernel that continues from a fork point.
+def ask_fork_point(
+    entry: Kept, environment: Mapping[str, str], output: str | os.PathLike[str] | None = None
+) -> tuple[Process, Wire]:
+    """A kernel that continues from a fork point; `output` as for `ask_cells`.
 
     Raises:
         Unavailable: it has just ended.
     """
     from workbench.execution.warm.kept import connect
 
-    order = {"kind": "cells", "environment": dict(environment)}
+    order = {"kind": "cells", "environment": dict(environment), "output": _named(output)}
     return _ask_with_wire(order, lambda: connect(entry))
+
+
+def _named(output: str | os.PathLike[str] | None) -> str | None:
+    return None if output is None else os.fspath(output)
 
 
 def _ask_with_wire(order: Mapping[str, Any], connect_to: Callable[[], Wire] | None = None) -> tuple[Process, Wire]:

@@ -26,6 +26,7 @@ from workbench.execution.warm.brood import Brood
 from workbench.execution.warm.child import one_thread, stand_alone, take_files
 from workbench.execution.warm.kept import END, accepted, left_alone, listening_at, waiting_entry
 from workbench.execution.warm.kernel import WarmKernel
+from workbench.execution.warm.mending import Mending
 from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
 
 __all__ = ["ForkPoints", "reason_against_forking"]
@@ -144,11 +145,12 @@ class ForkPoints:
         entry = waiting_entry("fork_point", link, self.notebook, self.step, self.keep_seconds)
         brood = Brood()
         brood.watch_signals()
+        mending = Mending(brood)
         with listening_at(entry) as listening:
             original.send(ANSWER, {"ready": entry.pid})
             alive = True
-            while alive or not brood.is_empty() or brood.idle_seconds() < self.keep_seconds:
-                ready = brood.wait([listening, *([original.socket] if alive else [])], POLL_SECONDS)
+            while alive or not brood.is_empty() or mending.outputs or brood.idle_seconds() < self.keep_seconds:
+                ready = brood.wait([listening, *([original.socket] if alive else [])], mending.look(POLL_SECONDS))
                 if original.socket in ready:
                     alive = False
                     with suppress(EOFError):
@@ -157,9 +159,9 @@ class ForkPoints:
                     if self.keep_seconds:
                         left_alone(entry, self.keep_seconds)
                 if listening in ready:
-                    self._accept(listening, brood, original)
+                    self._accept(listening, brood, mending, original)
 
-    def _accept(self, listening: socket.socket, brood: Brood, original: Wire) -> None:
+    def _accept(self, listening: socket.socket, brood: Brood, mending: Mending, original: Wire) -> None:
         client, frame = accepted(listening)
         if frame is None:
             return
@@ -173,8 +175,10 @@ class ForkPoints:
             original.close()
             self._become(frame)
 
-        attaches = frame.content()["kind"] == "attach"
+        order = frame.content()
+        attaches = order["kind"] == "attach"
         pid = brood.fork_alone(live) if attaches else brood.fork(client, live)
+        mending.watch(pid, order.get("output"))
         with suppress(OSError):
             client.send(ANSWER, {"pid": pid})
         if attaches:

@@ -16,6 +16,7 @@ from workbench.execution.warm.cells import get_ready, run_cells
 from workbench.execution.warm.child import close_others, end_with_parent, freeze
 from workbench.execution.warm.imports import hidden, import_all, stamps
 from workbench.execution.warm.kernel import INLINE, WarmKernel, build_kernel
+from workbench.execution.warm.mending import Mending
 from workbench.execution.warm.wire import ANSWER, ORDER, Frame, Wire, pair
 
 __all__ = ["IDLE_SECONDS", "run_nest"]
@@ -63,14 +64,15 @@ class _Nest:
         self.leaving = False
         self.brood = Brood(on_end=self._ended)
         self.brood.watch_signals()
+        self.mending = Mending(self.brood)
 
     def serve(self) -> None:
         """Until it was idle for long, or the server closed the wire and the last kernel ended."""
-        while not (self.leaving and not self.brood.children) and self.brood.idle_seconds() < IDLE_SECONDS:
+        while (not self.leaving or self.brood.children or self.mending.outputs) and self.brood.idle_seconds() < IDLE_SECONDS:
             wants_spare = self.spare is None and not self.leaving
             sockets: list[socket.socket] = [] if self.leaving else [self.wire.socket]
-            seconds = 0.0 if self.wire.pending() else SPARE_SECONDS if wants_spare else POLL_SECONDS
-            if self.brood.wait(sockets, seconds) or self.wire.pending():
+            seconds = self.mending.look(SPARE_SECONDS if wants_spare else POLL_SECONDS)
+            if self.brood.wait(sockets, 0.0 if self.wire.pending() else seconds) or self.wire.pending():
                 self._take_order()
             elif wants_spare:
                 self._fork_spare()
@@ -103,9 +105,11 @@ class _Nest:
         if local is not None:
             return {"error": f"{local} would be imported instead of the installed module that is loaded already"}
         try:
-            return {"pid": (self._hand_out if order["kind"] == "cells" else self._fork_jupyter)(order, frame, client)}
+            pid = (self._hand_out if order["kind"] == "cells" else self._fork_jupyter)(order, frame, client)
         except OSError as error:
             return {"error": f"no process can be forked: {error.strerror}"}
+        self.mending.watch(pid, order.get("output"))
+        return {"pid": pid}
 
     def _hand_out(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
         """The spare takes the order; without one, a kernel is forked for it."""

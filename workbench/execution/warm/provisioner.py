@@ -7,7 +7,6 @@ kernel that the warm process cannot serve is started as ever.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -20,6 +19,8 @@ from typing import Any
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
+from workbench.errors import NotebookInvalid
+from workbench.execution.code_cells import code_cells
 from workbench.execution.kernels import require_own
 from workbench.execution.warm.asking import Process, Unavailable, ask
 from workbench.execution.warm.imports import modules_of
@@ -160,7 +161,6 @@ def _import_lines(source: str) -> list[str]:
 
 def _code(notebook: Path) -> list[str]:
     try:
-        cells = json.loads(notebook.read_bytes())["cells"]
-        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return [cell.source for cell in code_cells(notebook)]
+    except NotebookInvalid:
         return []
