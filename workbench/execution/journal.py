@@ -87,6 +87,10 @@ class Journal:
             os.close(self._handle)
             self._handle = None
 
+    def __del__(self) -> None:
+        """A run that could not end as it should no longer appends either."""
+        self.close()
+
     def remove(self) -> None:
         """Removes the file, if there is one."""
         self.path.unlink(missing_ok=True)

@@ -33,8 +33,10 @@ def pytest_collection_finish() -> None:
     """
     from papermill.engines import papermill_engines
 
+    from workbench.execution.engine import WorkbenchEngine
+
     os.environ[KernelProvisionerFactory.default_provisioner_name_env] = "workbench-provisioner"
-    papermill_engines.register(None, _counted_engine(papermill_engines.get_engine("workbench")))
+    papermill_engines.register(None, _counted_engine(WorkbenchEngine))
     for name in ("traitlets", "papermill"):
         logging.getLogger(name).addHandler(Reasons(logging.WARNING))
     create = KernelProvisionerFactory.create_provisioner_instance
