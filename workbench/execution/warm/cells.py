@@ -91,12 +91,17 @@ def _message(frame: Frame) -> dict[str, Any]:
 
 def _end(kernel: WarmKernel, wire: Wire) -> None:
     kernel.stop()
+    kernel.shell.history_manager.end_session = _nothing  # it is in memory, and ends with this process
     with suppress(Exception):
         kernel.shell._atexit_once()
     exit_hooks()
     with suppress(OSError):
         wire.send(ANSWER, {"ended": os.getpid()})
     os._exit(0)
+
+
+def _nothing() -> None:
+    """Takes the place of work that would be lost."""
 
 
 class _Usage:

@@ -28,7 +28,7 @@ from tornado.ioloop import IOLoop
 from traitlets import Any as AnyTrait
 
 from workbench.execution.warm.streams import Capture
-from workbench.execution.warm.wire import MESSAGE, Wire
+from workbench.execution.warm.wire import MESSAGE, Wire, pair
 
 __all__ = ["INLINE", "WarmKernel", "build_kernel", "introduce", "request"]
 
@@ -127,13 +127,20 @@ class WireApp(IPKernelApp):
         shell: Any = self.shell
         for each in self.default_extensions:
             shell.extension_manager.load_extension(each)
-        shell._sys_modules_keys = set(sys.modules)  # as `init_code` will, on pages that are this process's own by then
 
     def finish(self) -> None:
-        """What may depend on them: the extensions and the code of the user's IPython profile."""
+        """What may depend on them: the extensions and the code of the user's IPython profile.
+
+        This is IPython's `init_code`, without another list of all modules, which alone would touch a thousand shared pages.
+        """
+        shell: Any = self.shell
         if self.extensions or self.extra_extensions:
             self.init_extensions()
-        self.init_code()
+        self._run_startup_files()
+        self._run_exec_lines()
+        self._run_exec_files()
+        if self.hide_initial_ns:
+            shell.user_ns_hidden.update(shell.user_ns)
 
     def init_crash_handler(self) -> None:
         """A fault of ours goes to the runner's log, not into a crash report of IPython's."""
@@ -166,10 +173,16 @@ class WarmKernel:
         self.session.session = uuid.uuid4().hex  # its siblings were built with the same
 
     def rehearse(self) -> None:
-        """Runs an empty cell that nobody hears of: what a first cell would pay for, such as copies of shared pages, is paid."""
-        content = {"code": "pass", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+        """Runs a cell that nobody hears of: what a first cell would pay for, such as copies of shared pages, is paid."""
+        content = {"code": "print()", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+        ours, theirs = pair()
         sys.stdout, sys.stderr = self.capture.streams
+        self.session.wire, self.session.owner = theirs, os.getpid()
         self.dispatch(request("execute_request", content, "rehearsal"))
+        self.shell.display_formatter.format([0])
+        self.session.wire = None
+        for end in (ours, theirs):
+            end.close()
 
     def start(self, wire: Wire) -> None:
         """Begins to talk over `wire`; whatever is printed from now on goes there."""

@@ -23,8 +23,6 @@ __all__ = ["IDLE_SECONDS", "run_nest"]
 
 IDLE_SECONDS = 900.0
 POLL_SECONDS = 5.0
-SPARE_SECONDS = 0.005
-"""How long a nest waits before it forks the next spare: forking takes the processor from the kernel that has just begun."""
 
 
 def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -41,6 +39,7 @@ def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str])
         wire.send(ANSWER, {"unfit": unfit})
         os._exit(0)
     kernel.shell.display_formatter.format(1)  # builds what the first output would
+    kernel.shell._sys_modules_keys = set(sys.modules)  # what `%reset` leaves
     freeze()
     wire.send(ANSWER, {"ready": os.getpid(), "stamps": stamps()})
     with suppress(EOFError):
@@ -69,13 +68,12 @@ class _Nest:
     def serve(self) -> None:
         """Until it was idle for long, or the server closed the wire and the last kernel ended."""
         while (not self.leaving or self.brood.children or self.mending.outputs) and self.brood.idle_seconds() < IDLE_SECONDS:
-            wants_spare = self.spare is None and not self.leaving
+            if self.spare is None and not self.leaving and not self.wire.pending():
+                self._fork_spare()
             sockets: list[socket.socket] = [] if self.leaving else [self.wire.socket]
-            seconds = self.mending.look(SPARE_SECONDS if wants_spare else POLL_SECONDS)
+            seconds = self.mending.look(POLL_SECONDS)
             if self.brood.wait(sockets, 0.0 if self.wire.pending() else seconds) or self.wire.pending():
                 self._take_order()
-            elif wants_spare:
-                self._fork_spare()
 
     def _take_order(self) -> None:
         try:
