@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ __all__ = ["IDLE_SECONDS", "run_nest"]
 
 IDLE_SECONDS = 900.0
 POLL_SECONDS = 5.0
+BUSY_SECONDS = 0.2
+"""For how long the next spare waits while kernels work, since its fork would take a processor from them."""
 
 
 def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -61,6 +64,7 @@ class _Nest:
         self.threads = native_threads()
         self.spare: _Spare | None = None
         self.leaving = False
+        self.handed_out = 0.0
         self.brood = Brood(on_end=self._ended)
         self.brood.watch_signals()
         self.mending = Mending(self.brood)
@@ -68,12 +72,15 @@ class _Nest:
     def serve(self) -> None:
         """Until it was idle for long, or the server closed the wire and the last kernel ended."""
         while (not self.leaving or self.brood.children or self.mending.outputs) and self.brood.idle_seconds() < IDLE_SECONDS:
-            if self.spare is None and not self.leaving and not self.wire.pending():
+            if self._lacks_spare() and (not self.brood.children or time.monotonic() > self.handed_out + BUSY_SECONDS):
                 self._fork_spare()
             sockets: list[socket.socket] = [] if self.leaving else [self.wire.socket]
-            seconds = self.mending.look(POLL_SECONDS)
+            seconds = self.mending.look(BUSY_SECONDS if self._lacks_spare() else POLL_SECONDS)
             if self.brood.wait(sockets, 0.0 if self.wire.pending() else seconds) or self.wire.pending():
                 self._take_order()
+
+    def _lacks_spare(self) -> bool:
+        return self.spare is None and not self.leaving and not self.wire.pending()
 
     def _take_order(self) -> None:
         try:
@@ -112,6 +119,7 @@ class _Nest:
     def _hand_out(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
         """The spare takes the order; without one, a kernel is forked for it."""
         spare, self.spare = self.spare, None
+        self.handed_out = time.monotonic()
         if spare is not None:
             with suppress(OSError):
                 spare.wire.send_files(ORDER, order, frame.files[1:])
