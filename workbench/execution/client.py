@@ -60,13 +60,13 @@ class WarmClient(ScrubbingClient):
             DeadKernelError: it died while it got ready, or did not get ready in time.
         """
         self.kernel, self.wire, self.limits = kernel, wire, limits
+        session = Session(key=b"not sent", username="workbench")
+        # what nbclient's OutputWidget needs to answer a widget in the kernel
+        self.kc = types.SimpleNamespace(session=session, shell_channel=types.SimpleNamespace(send=self._send_message))
         frame = self._next(None if seconds is None else time.monotonic() + seconds)
         if frame is None:
             raise DeadKernelError(f"the kernel was not ready after {seconds} s")
         self.language_info = frame.content()["language_info"]
-        session = Session(key=b"not sent", username="workbench")
-        # what nbclient's OutputWidget needs to answer a widget in the kernel
-        self.kc = types.SimpleNamespace(session=session, shell_channel=types.SimpleNamespace(send=self._send_message))
 
     def keep(self, continuation: Continuation, plan: Plan) -> Plan:
         """Has the kernel keep what a later run can continue from, and continues an earlier run; returns what it keeps to."""

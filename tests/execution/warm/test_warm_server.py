@@ -135,7 +135,7 @@ def test_a_client_that_leaves_before_its_answer_troubles_nobody(server):
     order = {"kind": "job", "entry": "time:sleep", "job": {}, "cwd": "/", "environment": dict(os.environ)}
     for kind in ("cells", "job", "jupyter"):
         client = Wire(connected())
-        client.send_files(ORDER, {**order, "kind": kind, "modules": [], "arguments": []}, [0, 1, 2, 0])
+        client.send_files(ORDER, json.dumps({**order, "kind": kind, "modules": [], "arguments": []}).encode(), [0, 1, 2, 0])
         client.close()
     process, wire = kernel()
     wire.close()
@@ -158,7 +158,7 @@ def test_files_of_refused_orders_are_closed(server):
     before = len(list(descriptors.iterdir()))
     for _ in range(20):
         client = Wire(connected())
-        client.send_files(ORDER, {"kind": "unheard of"}, [0, 1, 2])
+        client.send_files(ORDER, b'{"kind": "unheard of"}', [0, 1, 2])
         with pytest.raises(EOFError):
             while client.receive(time.monotonic() + 5):
                 pass
@@ -185,7 +185,7 @@ def test_imports_that_never_end_are_given_up(own_place, tmp_path, monkeypatch, g
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     waiting = Wire(_first_connection())
     order = {"kind": "cells", "modules": ["never_ends"], "cwd": "/", "environment": dict(os.environ)}
-    waiting.send_files(ORDER, order, [0, 1, 2, 0])
+    waiting.send_files(ORDER, json.dumps(order).encode(), [0, 1, 2, 0])
     while not (nests := [nest for nest in state(dict(os.environ))["nests"] if not nest["ready"]]):
         pass
     waiting.close()

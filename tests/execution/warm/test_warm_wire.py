@@ -62,7 +62,7 @@ def test_files_travel_with_their_frame():
     ours, theirs = pair()
     reading, writing = os.pipe()
     ours.send(ANSWER, {"first": 1})
-    ours.send_files(ORDER, {"second": 2}, [writing])
+    ours.send_files(ORDER, b'{"second": 2}', [writing])
     os.close(writing)
     assert theirs.receive().files == []
     frame = theirs.receive()

@@ -7,6 +7,7 @@ way and says so. `WORKBENCH_WARM=0` turns them off.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -175,7 +176,7 @@ def ask(
             except OSError as error:
                 raise Unavailable(f"what the run would continue from is gone: {error.strerror}") from error
             try:
-                control.send_files(ORDER, {**order, "traits": traits()}, [*files, *connections])
+                control.send_files(ORDER, json.dumps({**order, "traits": traits()}).encode(), [*files, *connections])
                 frame = control.receive(time.monotonic() + ANSWER_SECONDS)
             except (EOFError, OSError):
                 control.close()

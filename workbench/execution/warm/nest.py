@@ -122,7 +122,7 @@ class _Nest:
         self.handed_out = time.monotonic()
         if spare is not None:
             with suppress(OSError):
-                spare.wire.send_files(ORDER, order, frame.files[1:])
+                spare.wire.send_files(ORDER, frame.payload, frame.files[1:])
                 spare.wire.close()
                 self.brood.adopt(spare.pid, client)
                 return spare.pid

@@ -149,7 +149,7 @@ class Nests:
 
 def _send_on(nest: _Nest, frame: Frame) -> None:
     with suppress(OSError):  # the nest is gone: the client reads EOF
-        nest.wire.send_files(ORDER, frame.content(), frame.files)
+        nest.wire.send_files(ORDER, frame.payload, frame.files)
     _close(frame.files)
 
 

@@ -75,9 +75,8 @@ class Wire:
         """Sends JSON."""
         self.send_raw(kind, json.dumps(content).encode())
 
-    def send_files(self, kind: int, content: object, files: Sequence[int]) -> None:
-        """Sends JSON and duplicates of open file descriptors."""
-        payload = json.dumps(content).encode()
+    def send_files(self, kind: int, payload: bytes, files: Sequence[int]) -> None:
+        """Sends JSON that is encoded already, and duplicates of open file descriptors."""
         with self.sending:
             header = HEADER.pack(kind, len(payload), 0, len(files))
             socket.send_fds(self.socket, [header], list(files))  # with the header alone, so that they arrive with it
