@@ -29,7 +29,8 @@ BUNDLES = st.fixed_dictionaries(
         "text/plain": TEXT,
         "text/html": st.lists(TEXT, max_size=3),
         "image/svg+xml": TEXT,
-        "image/png": st.binary(max_size=9).map(lambda data: data.hex().encode())
+        "image/png": st.binary(max_size=9).map(lambda data: data.hex().encode()) | TEXT,
+        "image/jpeg": TEXT.map(lambda text: text + 5000 * "A"),
         | TEXT
         | TEXT.map(lambda text: text + 5000 * "A"),
         "audio/wav": TEXT.map(lambda text: text + 9000 * "é"),
