@@ -97,7 +97,7 @@ def _end(kernel: WarmKernel, wire: Wire) -> None:
     exit_hooks()
     with suppress(OSError):
         wire.send(ANSWER, {"ended": os.getpid()})
-    os._exit(0)
+    os.killpg(0, signal.SIGKILL)  # what the notebook started and left behind ends with its kernel, even if the nest was killed
 
 
 def _nothing() -> None:
