@@ -20,7 +20,7 @@ RULES = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?"), "<moment>"),
     (re.compile(r"(CPU times|Wall time): [^\n]*"), r"\1: <time>"),  # %time
     (re.compile(r"[\d.]+ [nμm]?s ± [\d.]+ [nμm]?s per loop"), "<time> per loop"),  # %timeit
-    (re.compile(r"\[\d\d:\d\d(<|&lt;|,)[^\]\n]*(it/s|s/it|/s)"), "[<time>"),  # tqdm
+    (re.compile(r"\[\d\d:\d\d(<|&lt;|,)[^\]\n]*(it/s|s/it|/s|s/\w+)"), "[<time>"),  # tqdm
 )
 RANDOM = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|(?<![0-9a-f])[0-9a-f]{32}\b|\bT_[0-9a-f]{5}(?=[\s_\"])"

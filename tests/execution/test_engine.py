@@ -143,6 +143,26 @@ def test_options_for_a_kernel_with_channels_lead_the_standard_way(runs):
     assert "kernel_manager_class concern a kernel with channels" in runs.notebook.metadata.workbench.reason
 
 
+TWO_STREAMS = (
+    "import sys, time\nprint('a')\nprint('b', file=sys.stderr)\ntime.sleep(0.5)\nprint('c')\nprint('d', file=sys.stderr)"
+)
+
+
+def test_texts_of_two_streams_stay_whole_and_in_order_as_in_any_kernel(runs):
+    runs(TWO_STREAMS, "time.sleep(0.3)\n" + TWO_STREAMS)
+    for cell in runs.code:
+        assert [(each.name, each.text) for each in cell.outputs] == [
+            ("stdout", "a\n"),
+            ("stderr", "b\n"),
+            ("stdout", "c\n"),
+            ("stderr", "d\n"),
+        ]
+
+
+def test_pandas_knows_that_it_is_imported_in_a_notebook(runs):
+    assert runs("import pandas\npandas.get_option('display.max_columns')") == ["20"]
+
+
 def test_the_file_is_byte_for_byte_what_nbformat_writes(runs):
     runs(
         "from IPython.display import HTML\nprint('ä\\u2028')", "HTML('<b>b</b>')", "import sys; print('e', file=sys.stderr); 1.5"

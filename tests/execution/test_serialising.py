@@ -31,8 +31,6 @@ BUNDLES = st.fixed_dictionaries(
         "image/svg+xml": TEXT,
         "image/png": st.binary(max_size=9).map(lambda data: data.hex().encode()) | TEXT,
         "image/jpeg": TEXT.map(lambda text: text + 5000 * "A"),
-        | TEXT
-        | TEXT.map(lambda text: text + 5000 * "A"),
         "audio/wav": TEXT.map(lambda text: text + 9000 * "é"),
         "application/json": JSON,
         "application/javascript": TEXT,

@@ -37,7 +37,8 @@ def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str])
     os.environ.clear()
     os.environ.update({"MPLBACKEND": INLINE, **environment})
     kernel = build_kernel()  # before the first fork, so that all kernels share it; libraries ask for it when they are imported
-    unfit = import_all(modules)
+    with kernel.shell.builtin_trap:  # libraries that ask where they are imported find the shell, as in a cell
+        unfit = import_all(modules)
     if unfit:
         wire.send(ANSWER, {"unfit": unfit})
         os._exit(0)

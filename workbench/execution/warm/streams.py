@@ -38,7 +38,7 @@ class KernelStream(io.TextIOBase):
         self._own: ContextVar[Header] = ContextVar("parent_header")
         self._latest: Header = {}
         self._texts: list[tuple[Header, str]] = []
-        self._sent = time.monotonic()
+        self._oldest = 0.0
         self._hooks: list[Callable[[Any], Any]] = []
 
     @property
@@ -95,11 +95,11 @@ class KernelStream(io.TextIOBase):
             return len(text)
         with self.capture.lock:
             self.capture.drain(self)  # what was written below Python came first
+            now = time.monotonic()
+            self._oldest = self._oldest if self._texts else now
             self._texts.append((self.parent_header, text))
-        if time.monotonic() - self._sent > FLUSH_SECONDS:
+        if now - self._oldest > FLUSH_SECONDS:
             self.flush()
-        else:
-            self.capture.wake()
         return len(text)
 
     def writelines(self, texts: Iterable[str]) -> None:  # type: ignore[override]
@@ -118,7 +118,6 @@ class KernelStream(io.TextIOBase):
         with self.capture.lock:
             self.capture.drain(self)
             texts, self._texts = self._texts, []
-            self._sent = time.monotonic()
             joined: dict[str | None, tuple[Header, list[str]]] = {}
             for header, text in texts:
                 joined.setdefault(header.get("msg_id"), (header, []))[1].append(text)
@@ -145,24 +144,23 @@ class Capture:
         self._readers: dict[str, int] = {}
         self._writers: dict[str, int] = {}
         self.streams: tuple[KernelStream, KernelStream]
-        self._written = threading.Event()
 
     def open(self, session: Session) -> None:
-        """Makes the pipes and streams, and the thread that will read them."""
+        """Makes the pipes and streams."""
         for name in self.descriptor:
             self._readers[name], self._writers[name] = os.pipe()
             os.set_blocking(self._readers[name], False)
             with suppress(OSError):  # a larger pipe only makes waiting rarer
                 fcntl.fcntl(self._writers[name], F_SETPIPE_SZ, PIPE_BYTES)
         self.streams = KernelStream(session, "stdout", self), KernelStream(session, "stderr", self)
-        threading.Thread(target=self._follow, daemon=True, name="kernel-output").start()
 
     def start(self) -> tuple[KernelStream, KernelStream]:
-        """Redirects both descriptors into the pipes, and returns the streams that take their place."""
+        """Redirects both descriptors into the pipes, which a thread reads, and returns the streams that take their place."""
         for name, descriptor in self.descriptor.items():
             self.original[name] = os.dup(descriptor)
             os.dup2(self._writers[name], descriptor)
             os.close(self._writers.pop(name))
+        threading.Thread(target=self._follow, daemon=True, name="kernel-output").start()
         return self.streams
 
     def stop(self) -> None:
@@ -178,10 +176,6 @@ class Capture:
         for inherited in (null, *self._readers.values(), *self.original.values()):
             os.close(inherited)
 
-    def wake(self) -> None:
-        """Something was written and is not sent yet."""
-        self._written.set()
-
     def drain(self, stream: KernelStream) -> None:
         """Takes what was written below Python into the stream; the caller holds the lock."""
         parts = []
@@ -195,12 +189,10 @@ class Capture:
         readers = list(self._readers.values())
         while True:
             try:
-                ready = select.select(readers, [], [], FLUSH_SECONDS if self._written.is_set() else 1.0)[0]
+                ready = select.select(readers, [], [], FLUSH_SECONDS)[0]
             except (OSError, ValueError):  # `abandon` closed them
                 return
             if ready:
                 time.sleep(FLUSH_SECONDS / 4)  # gather: a program below Python writes line by line
-            if ready or self._written.is_set():
-                self._written.clear()
-                for stream in self.streams:
-                    stream.flush()
+            for stream in self.streams:
+                stream.flush()
