@@ -23,7 +23,16 @@ def test_lines_are_joined_and_a_cell_without_an_id_has_its_position(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"nbformat": 4}', '{"nbformat": 4, "cells": [1]}', '{"nbformat": 3, "worksheets": []}', "[" * 100_000]
+    "text",
+    [
+        "",
+        "[]",
+        '{"nbformat": 4, "cells": [{"cell_type": "code", "source": "", "metadata": {"tags": null}}]}',
+        '{"nbformat": 4}',
+        '{"nbformat": 4, "cells": [1]}',
+        '{"nbformat": 3, "worksheets": []}',
+        "[" * 100_000,
+    ],
 )
 def test_what_is_no_notebook_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "broken.ipynb").write_text(text)

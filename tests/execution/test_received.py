@@ -33,9 +33,16 @@ FIELDS = {
 KINDS = st.sampled_from(["execute_result", "stream", "display_data", "error", "clear_output", "comm_msg"])
 
 
+def typed(value: object) -> object:
+    """A value with the types of all that is in it."""
+    if isinstance(value, dict):
+        return type(value).__name__, {key: typed(inner) for key, inner in value.items()}
+    return (type(value).__name__, [typed(inner) for inner in value] if isinstance(value, list) else value)
+
+
 def outcome(make: Any, message: dict[str, Any]) -> tuple[str, object]:
     try:
-        return "made", make(message)
+        return "made", typed(make(message))
     except (ValueError, KeyError, ValidationError) as error:
         return "refused", type(error)
 

@@ -15,11 +15,16 @@ from workbench.execution.warm.wire import Wire
 
 __all__ = ["run"]
 
-# the first parsing takes longest
-with commands().make_context("workbench", ["execute", "in.ipynb", "out.ipynb"]) as context:
-    execute = commands().get_command(context, "execute")
-    assert execute is not None  # noqa: S101 - the command is forwarded, so there is one
-    execute.make_context("execute", ["in.ipynb", "out.ipynb"])
+
+def _parse_once() -> None:
+    """The first parsing takes longest; the warm process imports this module once, and its forks have that behind them."""
+    with commands().make_context("workbench", ["execute", "in.ipynb", "out.ipynb"]) as context:
+        execute = commands().get_command(context, "execute")
+        assert execute is not None  # noqa: S101 - the command is forwarded, so there is one
+        execute.make_context("execute", ["in.ipynb", "out.ipynb"])
+
+
+_parse_once()
 
 
 def run(job: dict[str, Any], wire: Wire) -> int:

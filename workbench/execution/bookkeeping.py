@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -106,6 +107,8 @@ class Bookkeeping(NotebookExecutionManager):  # type: ignore[misc]
             return
         if self.log_output:
             logger.info("Ending Cell %s", f"{cell_index + 1:-<43}")
+            sys.stdout.flush()
+            sys.stderr.flush()
         times, now = cell.metadata.papermill, self.now()
         times["end_time"] = now.isoformat()
         if times["start_time"]:

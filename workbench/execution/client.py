@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import signal
+import threading
 import time
 import types
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
 
-from workbench.execution.received import FIELDS, OutputLimits, cause_of_end, ends_cell, merge_streams, message_in, output_in
+from workbench.execution.received import FIELDS, OutputLimits, cause_of_end, merge_streams, message_in, note_end, output_in
 from workbench.execution.resuming import Continuation, Plan
 from workbench.execution.scrubbing_client import ScrubbingClient
 from workbench.execution.step import STEP_VARIABLE
@@ -42,7 +43,8 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 class WarmClient(ScrubbingClient):
     """papermill's notebook client over a kernel that was forked for it.
 
-    Outputs, widgets, display updates and hooks are nbclient's own code: only how a message travels differs.
+    Messages, widgets, display updates and hooks are handled by nbclient's own code: how a message travels differs, and how an
+    output is checked.
     """
 
     nb: NotebookNode
@@ -208,7 +210,7 @@ class WarmClient(ScrubbingClient):
                 deadline = None
                 continue
             if frame.kind == ANSWER:
-                if ends_cell(frame, identity, cell):
+                if note_end(frame, identity, cell):
                     return reply
                 continue
             message = message_in(frame)
@@ -246,7 +248,7 @@ class WarmClient(ScrubbingClient):
         deadline = time.monotonic() + INTERRUPT_SECONDS
         with suppress(EOFError):
             while (frame := self._receive(deadline)) is not None:
-                if frame.kind == ANSWER and ends_cell(frame, identity, cell):
+                if frame.kind == ANSWER and note_end(frame, identity, cell):
                     return
                 if keep and frame.kind == MESSAGE:
                     message = message_in(frame)
@@ -330,9 +332,21 @@ class WarmClient(ScrubbingClient):
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until a message is handled: cut short, what the cell had said would be lost."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    """Ctrl-C and SIGTERM wait until a message is handled: cut short, what the cell had said would be lost.
+
+    Not by a mask, which holds for one thread only: a progress bar has another.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread() or None in handlers.values():
+        yield
+        return
+    noted: list[int] = []
+    for number in handlers:
+        signal.signal(number, lambda arrived, _frame: noted.append(arrived))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for arrived in noted:
+            signal.raise_signal(arrived)

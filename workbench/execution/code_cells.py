@@ -22,10 +22,11 @@ class CodeCell:
     id: str
     source: str
     metadata: Mapping[str, Any]
+    tags: frozenset[str]
 
     def has_tag(self, tag: str) -> bool:
         """Whether the cell carries a tag."""
-        return tag in self.metadata.get("tags", ())
+        return tag in self.tags
 
     @property
     def is_injected(self) -> bool:
@@ -44,7 +45,12 @@ def code_cells(notebook: Path) -> list[CodeCell]:
         if content["nbformat"] != FORMAT:
             raise ValueError(f"its format is {content['nbformat']}, expected {FORMAT}")
         return [
-            CodeCell(id=cell.get("id", str(position)), source="".join(cell["source"]), metadata={**cell.get("metadata", {})})
+            CodeCell(
+                id=cell.get("id", str(position)),
+                source="".join(cell["source"]),
+                metadata={**cell.get("metadata", {})},
+                tags=frozenset(cell.get("metadata", {}).get("tags", ())),
+            )
             for position, cell in enumerate(content["cells"])
             if cell["cell_type"] == "code"
         ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from workbench.execution.warm.wire import Frame
 
-__all__ = ["FIELDS", "OutputLimits", "cause_of_end", "ends_cell", "merge_streams", "message_in", "output_in"]
+__all__ = ["FIELDS", "OutputLimits", "cause_of_end", "merge_streams", "message_in", "note_end", "output_in"]
 
 FIELDS = {
     "execute_result": ("metadata", "data", "execution_count"),
@@ -74,7 +74,8 @@ def output_in(message: Mapping[str, Any]) -> NotebookNode:
     """
     kind, content = message["header"]["msg_type"], message["content"]
     if kind in FIELDS and content.keys() >= set(FIELDS[kind]):
-        output = NotebookNode(output_type=kind, **{field: content[field] for field in FIELDS[kind]})
+        output = NotebookNode(output_type=kind)
+        output.update({field: content[field] for field in FIELDS[kind]})  # makes nodes of what is inside
         notebook = {**A_NOTEBOOK, "cells": [{**A_CELL, "outputs": [output]}]}
         with suppress(ValidationError):
             get_validator(4, 5).validate(notebook)
@@ -83,7 +84,7 @@ def output_in(message: Mapping[str, Any]) -> NotebookNode:
     return checked
 
 
-def ends_cell(frame: Frame, identity: str, cell: NotebookNode) -> bool:
+def note_end(frame: Frame, identity: str, cell: NotebookNode) -> bool:
     """Whether the kernel tells the end of the cell; then what it cost is noted."""
     answer = frame.content()
     if answer.get("done") != identity:

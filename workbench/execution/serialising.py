@@ -23,7 +23,7 @@ NO_CELLS = b'\n "cells": []'
 LARGE = 4_096
 UNSPLIT = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/", "video/", "application/pdf")
 MARK = secrets.token_hex(16)
-"""Stands for a large text until the rest is written; nobody knows it who could print it."""
+"""Stands for a large text until the rest is written; no notebook holds it by chance."""
 
 
 def cell_bytes(cell: NotebookNode) -> bytes:

@@ -28,6 +28,7 @@ print(json.dumps({
     "profile": [shell.profile, shell.history_manager.hist_file], "extensions": sorted(shell.extension_manager.loaded),
     "types": shell.display_formatter.active_types,
     "hooks": [str(each).split(" at ")[0] for each in (sys.excepthook, sys.displayhook)],
+    "folders": [str(each) for each in _dh], "counted": [shell.execution_count, In[:-1], Out],
     "names": sorted(name for name in vars(sys.modules["__main__"]) if not name.startswith("_i")),
 }))
 """
@@ -91,6 +92,25 @@ def test_temporary_files_go_where_the_environment_says(runs, tmp_path, monkeypat
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     assert runs("import numpy, tempfile\nprint(tempfile.gettempdir())") == [f"{tmp_path / 'scratch'}\n"]
+
+
+def test_what_a_module_displays_while_it_is_imported_is_seen(runs, tmp_path, monkeypatch):
+    (tmp_path / "shows_itself.py").write_text("from IPython.display import display\ndisplay('hello')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for _ in range(2):
+        assert runs("import shows_itself") == ["'hello'"]
+
+
+def test_the_profiles_code_runs_and_what_it_imports_stays(runs, tmp_path, monkeypatch):
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_kernel_config.py").write_text(
+        "c.IPKernelApp.code_to_run = 'import colorsys; from_profile = 1'\nc.StoreMagics.autorestore = True\n"
+    )
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    assert runs("stored = 1\n%store stored\nprint(from_profile)")[0].endswith("1\n")
+    assert runs("print(stored)\nstored = 2\n%store stored")[0].startswith("1\n")
+    assert runs("print(stored)") == ["2\n"]
 
 
 def test_the_users_own_profile_is_loaded(runs, tmp_path, monkeypatch):

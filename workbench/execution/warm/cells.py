@@ -9,15 +9,17 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from workbench.execution.warm.child import become, exit_hooks, reseed, stand_alone
 from workbench.execution.warm.continuity import Continuity
-from workbench.execution.warm.kernel import INLINE, WarmKernel, introduce, request
+from workbench.execution.warm.kernel import WarmKernel, introduce, request
 from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
 
 __all__ = ["get_ready", "run_cells"]
 
+TRACKERS = ("multiprocessing.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
 RESET_PEAK = "5"  # written to /proc/self/clear_refs, resets the peak resident size: proc(5)
 
 
@@ -36,10 +38,10 @@ def run_cells(kernel: WarmKernel, order: dict[str, Any], files: list[int], wire:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     become(files, order)
     os.environ.setdefault("PYDEVD_USE_FRAME_EVAL", "NO")  # as ipykernel's launcher does
-    os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND") or INLINE  # as its application does
     sys.argv = ["ipykernel_launcher.py"]
     kernel.shell.init_environment()
     kernel.shell.starting_dir = os.getcwd()
+    kernel.shell.history_manager.dir_hist[:] = [Path.cwd()]
     kernel.application.finish()
     kernel.start(wire)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between cells; ipykernel sets its own handler while one runs
@@ -97,7 +99,9 @@ def _end(kernel: WarmKernel, wire: Wire) -> None:
     exit_hooks()
     with suppress(OSError):
         wire.send(ANSWER, {"ended": os.getpid()})
-    os.killpg(0, signal.SIGKILL)  # what the notebook started and left behind ends with its kernel, even if the nest was killed
+    if not any(getattr(getattr(sys.modules.get(name), "_resource_tracker", None), "_pid", None) for name in TRACKERS):
+        os.killpg(0, signal.SIGKILL)  # what the notebook started and left behind ends with it, even if the nest was killed
+    os._exit(0)  # the tracker of shared memory cleans up
 
 
 def _nothing() -> None:

@@ -150,7 +150,9 @@ class ForkPoints:
             original.send(ANSWER, {"ready": entry.pid})
             alive = True
             while alive or not brood.is_empty() or mending.outputs or brood.idle_seconds() < self.keep_seconds:
-                ready = brood.wait([listening, *([original.socket] if alive else [])], mending.look(POLL_SECONDS))
+                mending.mend()
+                sockets = [listening, *([original.socket] if alive else [])]
+                ready = brood.wait(sockets, min(mending.seconds(), POLL_SECONDS))
                 if original.socket in ready:
                     alive = False
                     with suppress(EOFError):

@@ -12,7 +12,7 @@ import sysconfig
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -64,15 +64,19 @@ def _imported(source: str) -> list[str]:
     return [name for name in names if name.partition(".")[0] not in NEVER | sys.stdlib_module_names]
 
 
-def import_all(modules: Sequence[str]) -> list[str]:
+def import_all(modules: Sequence[str], displayed: Callable[[], int] = lambda: 0) -> list[str]:
     """Imports modules in a process that will be forked; returns those that must not be imported ahead.
 
-    These are modules whose import writes to the terminal, warns or starts a thread of Python's: a notebook would not see that
-    again. One that cannot be imported is left to the notebook, whose cell will say why.
+    These are modules whose import writes to the terminal, displays something, warns or starts a thread of Python's: a notebook
+    would not see that again. One that cannot be imported is left to the notebook, whose cell will say why.
+
+    Args:
+        modules: their names, in the order of their imports.
+        displayed: how many messages the shell has sent so far.
     """
     unfit = []
     for name in modules:
-        threads = threading.active_count()
+        threads, before = threading.active_count(), displayed()
         with tempfile.TemporaryFile() as said:
             kept = [os.dup(descriptor) for descriptor in (1, 2)]
             for descriptor in (1, 2):
@@ -87,7 +91,7 @@ def import_all(modules: Sequence[str]) -> list[str]:
                 for descriptor, original in zip((1, 2), kept, strict=True):
                     os.dup2(original, descriptor)
                     os.close(original)
-            if said.tell() or _shown(warned) or threading.active_count() > threads:
+            if said.tell() or _shown(warned) or threading.active_count() > threads or displayed() > before:
                 unfit.append(name)
     return unfit
 

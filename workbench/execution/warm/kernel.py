@@ -53,6 +53,7 @@ class WireSession(Session):
     wire: Any = AnyTrait(allow_none=True)
     reply_status: Any = AnyTrait("ok")
     owner: Any = AnyTrait(0)
+    dropped: Any = AnyTrait(0)
 
     def send(  # type: ignore[override]  # noqa: PLR0913, PLR0917 - the signature of what it replaces
         self,
@@ -81,6 +82,8 @@ class WireSession(Session):
             else:
                 with suppress(BrokenPipeError, ConnectionResetError):  # the client is gone, and this process soon will be
                     wire.send_raw(MESSAGE, payload, buffers or ())
+        elif wire is None:
+            self.dropped += 1
         return message
 
 
@@ -123,24 +126,35 @@ class WireApp(IPKernelApp):
     def prepare(self) -> None:
         """What depends on neither the notebook's folder nor its environment, done once per process."""
         self.init_path()
-        self.init_gui_pylab()
-        shell: Any = self.shell
-        for each in self.default_extensions:
-            shell.extension_manager.load_extension(each)
+        if not self._extensions_wait():
+            self.init_extensions()
 
     def finish(self) -> None:
         """What may depend on them: the extensions and the code of the user's IPython profile.
 
-        This is IPython's `init_code`, without another list of all modules, which alone would touch a thousand shared pages.
+        The end is IPython's `init_code`, but for another list of all modules, which alone would touch a thousand shared pages.
         """
-        shell: Any = self.shell
-        if self.extensions or self.extra_extensions:
+        self.init_gui_pylab()
+        if self._extensions_wait():
             self.init_extensions()
+        shell: Any = self.shell
+        modules = len(sys.modules)
         self._run_startup_files()
         self._run_exec_lines()
         self._run_exec_files()
         if self.hide_initial_ns:
             shell.user_ns_hidden.update(shell.user_ns)
+        self._run_cmd_line_code()
+        self._run_module()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        if len(sys.modules) > modules:
+            shell._sys_modules_keys |= sys.modules.keys()
+
+    def _extensions_wait(self) -> bool:
+        """Whether the profile has extensions of its own, or restores variables from where the last notebook stored them."""
+        restores = self.config.get("StoreMagics", {}).get("autorestore", False)
+        return bool(self.extensions or self.extra_extensions or restores)
 
     def init_crash_handler(self) -> None:
         """A fault of ours goes to the runner's log, not into a crash report of IPython's."""

@@ -7,6 +7,8 @@ notebook: then the journal stays beside the output until `saving.recover` is cal
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,8 +20,22 @@ from workbench.execution.warm.child import close_others
 
 __all__ = ["Mending"]
 
-LOOK_SECONDS = 0.05
-"""How soon to look again, while a runner whose kernel has ended still writes: it ends its run well, or is just dying."""
+SOON, LATE = 0.05, 5.0
+"""Seconds after which to look again, each time twice as many, while a runner still writes: its run ends well, or it is dying."""
+
+NOTHING_YET = 2.0
+"""How long a runner may take to write its first cell after its kernel has ended."""
+
+
+@dataclass(slots=True)
+class _Output:
+    path: Path
+    waited: float = 0.0
+    due: float = 0.0
+
+    def wait(self) -> None:
+        self.due = time.monotonic() + min(max(SOON, self.waited), LATE)
+        self.waited += min(max(SOON, self.waited), LATE)
 
 
 @dataclass(slots=True)
@@ -27,24 +43,35 @@ class Mending:
     """The outputs of runs, by the process id of the kernel that `brood` forked for each."""
 
     brood: Brood
-    outputs: dict[int, Path] = field(default_factory=dict)
+    outputs: dict[int, _Output] = field(default_factory=dict)
 
     def watch(self, kernel: int, output: str | None) -> None:
         """Looks after an output from the kernel's end on; None where the runner saves no local file."""
         if output is not None:
-            self.outputs[kernel] = Path(output)
+            self.outputs[kernel] = _Output(Path(output))
 
-    def look(self, seconds: float) -> float:
-        """Mends what is to be mended, each in a process of its own; returns for how long to wait, at most `seconds`."""
-        for kernel in self.outputs.keys() - self.brood.children.keys():
-            lives = Journal.beside(self.outputs[kernel]).writer_lives()
-            if lives:
-                seconds = min(seconds, LOOK_SECONDS)
+    def mend(self) -> None:
+        """Mends what is to be mended now, each output in a process of its own."""
+        for kernel in self._ended():
+            output = self.outputs[kernel]
+            if time.monotonic() < output.due:
                 continue
-            output = self.outputs.pop(kernel)
+            lives = Journal.beside(output.path).writer_lives()
+            if lives or (lives is None and output.waited < NOTHING_YET):
+                output.wait()
+                continue
+            del self.outputs[kernel]
             if lives is False:
-                self.brood.fork_alone(partial(_mend, output))
-        return seconds
+                with suppress(OSError):  # no process can be forked: the journal stays for `recover`
+                    self.brood.fork_alone(partial(_mend, output.path))
+
+    def seconds(self) -> float:
+        """For how long there is nothing to mend."""
+        now = time.monotonic()
+        return max(0.0, min((self.outputs[kernel].due - now for kernel in self._ended()), default=LATE))
+
+    def _ended(self) -> set[int]:
+        return self.outputs.keys() - self.brood.children.keys()
 
 
 def _mend(output: Path) -> None:

@@ -38,12 +38,12 @@ def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str])
     os.environ.update({"MPLBACKEND": INLINE, **environment})
     kernel = build_kernel()  # before the first fork, so that all kernels share it; libraries ask for it when they are imported
     with kernel.shell.builtin_trap:  # libraries that ask where they are imported find the shell, as in a cell
-        unfit = import_all(modules)
+        unfit = import_all(modules, lambda: kernel.session.dropped)
     if unfit:
         wire.send(ANSWER, {"unfit": unfit})
         os._exit(0)
     kernel.shell.display_formatter.format(1)  # builds what the first output would
-    kernel.shell._sys_modules_keys = set(sys.modules)  # what `%reset` leaves
+    kernel.shell._sys_modules_keys = set(sys.modules)  # what an aggressive `%reset` leaves
     freeze()
     wire.send(ANSWER, {"ready": os.getpid(), "stamps": stamps()})
     with suppress(EOFError):
@@ -64,6 +64,7 @@ class _Nest:
         self.wire, self.kernel = wire, kernel
         self.threads = native_threads()
         self.spare: _Spare | None = None
+        self.spares_live = True  # one that died unasked is not followed by another before the next order
         self.leaving = False
         self.handed_out = 0.0
         self.brood = Brood(on_end=self._ended)
@@ -76,12 +77,13 @@ class _Nest:
             if self._lacks_spare() and (not self.brood.children or time.monotonic() > self.handed_out + BUSY_SECONDS):
                 self._fork_spare()
             sockets: list[socket.socket] = [] if self.leaving else [self.wire.socket]
-            seconds = self.mending.look(BUSY_SECONDS if self._lacks_spare() else POLL_SECONDS)
+            self.mending.mend()
+            seconds = min(self.mending.seconds(), BUSY_SECONDS if self._lacks_spare() else POLL_SECONDS)
             if self.brood.wait(sockets, 0.0 if self.wire.pending() else seconds) or self.wire.pending():
                 self._take_order()
 
     def _lacks_spare(self) -> bool:
-        return self.spare is None and not self.leaving and not self.wire.pending()
+        return self.spare is None and self.spares_live and not self.leaving and not self.wire.pending()
 
     def _take_order(self) -> None:
         try:
@@ -119,7 +121,7 @@ class _Nest:
 
     def _hand_out(self, order: dict[str, Any], frame: Frame, client: Wire) -> int:
         """The spare takes the order; without one, a kernel is forked for it."""
-        spare, self.spare = self.spare, None
+        spare, self.spare, self.spares_live = self.spare, None, True
         self.handed_out = time.monotonic()
         if spare is not None:
             with suppress(OSError):
@@ -152,7 +154,7 @@ class _Nest:
     def _ended(self, pid: int) -> None:
         if self.spare is not None and self.spare.pid == pid:
             self.spare.wire.close()
-            self.spare = None
+            self.spare, self.spares_live = None, False
 
 
 def _wait_as_spare(kernel: WarmKernel, wire: Wire) -> None:

@@ -44,7 +44,7 @@ def runtime_folder() -> str:
         ComponentMissing: the folder exists and is not this user's alone.
     """
     parent = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folder in it is ours alone
-    folder = os.environ.get("WORKBENCH_RUNTIME_DIR") or os.path.join(parent, f"workbench-{os.getuid()}")
+    folder = os.environ.get("WORKBENCH_RUNTIME_DIR") or os.path.join(os.path.abspath(parent), f"workbench-{os.getuid()}")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:

@@ -165,29 +165,31 @@ class Capture:
 
     def stop(self) -> None:
         """Gives the descriptors back."""
-        for name, descriptor in self.descriptor.items():
-            os.dup2(self.original[name], descriptor)
+        for name, original in self.original.items():
+            os.dup2(original, self.descriptor[name])
 
     def abandon(self) -> None:
-        """In a forked copy: pipes, thread and standard files are the original's; the copy writes nowhere."""
+        """Gives up pipes and standard files, which a forked copy shares with its original; what is written is lost."""
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, *self.descriptor.values()):
             os.dup2(null, descriptor)
-        for inherited in (null, *self._readers.values(), *self.original.values()):
-            os.close(inherited)
+        with self.lock:
+            given_up = (null, *self._readers.values(), *self.original.values())
+            self._readers, self.original = {}, {}
+            for each in given_up:
+                os.close(each)
 
     def drain(self, stream: KernelStream) -> None:
         """Takes what was written below Python into the stream; the caller holds the lock."""
         parts = []
         with suppress(BlockingIOError):
-            while part := os.read(self._readers[stream.name], 1 << 16):
+            while stream.name in self._readers and (part := os.read(self._readers[stream.name], 1 << 16)):
                 parts.append(part)
         if parts:
             stream.write_captured(b"".join(parts).decode("utf8", "replace"))
 
     def _follow(self) -> None:
-        readers = list(self._readers.values())
-        while True:
+        while readers := list(self._readers.values()):
             try:
                 ready = select.select(readers, [], [], FLUSH_SECONDS)[0]
             except (OSError, ValueError):  # `abandon` closed them
