@@ -13,6 +13,7 @@ import pytest
 from workbench.errors import RunFailed
 
 PARAMETERS = "number = 1\nname = 'none'"
+TYPED = "from typing import Annotated\n\nfrom annotated_types import Ge, Le\n\nrounds: Annotated[int, Ge(1), Le(10)] = 1"
 
 
 @pytest.mark.parametrize("first", ["workbench.execution.engine", "papermill", "workbench.execution.papermill_run"])
@@ -28,7 +29,7 @@ def command(tmp_path):
 
     def run(*arguments: str, cells: tuple[str, ...] = ("print('out')", "import sys; print('err', file=sys.stderr)")):
         nodes = [nbformat.v4.new_code_cell(source) for source in cells]
-        if cells[0] == PARAMETERS:
+        if cells[0] in (PARAMETERS, TYPED):
             nodes[0].metadata.tags = ["parameters"]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=nodes, metadata=kernel), tmp_path / "in.ipynb")
@@ -49,6 +50,22 @@ def test_parameters_working_folder_and_relative_paths(command, tmp_path):
     assert notebook.cells[2].metadata.jupyter.source_hidden
     assert notebook.metadata.papermill.parameters == {"number": 41, "name": "yes it is"}
     assert "Executing:" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("rounds", "11"), "rounds: given 11, input should be less than or equal to 10"),
+        (("rounds", "many"), "rounds: given 'many'"),
+        (("ruonds", "2"), "ruonds: unknown parameter. Did you mean 'rounds'?"),
+    ],
+)
+def test_a_typed_notebook_is_not_run_with_what_it_cannot_take(command, tmp_path, given, said):
+    done = command("in.ipynb", "out.ipynb", "-p", *given, cells=(TYPED, "print(rounds)"))
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "No kernel was started" in done.stderr
+    assert not (tmp_path / "out.ipynb").exists()
 
 
 def test_the_log_and_the_streams_can_be_followed(command, tmp_path):

@@ -201,3 +201,29 @@ def test_a_notebook_of_an_unknown_format_is_refused(step, objects, tmp_path):
     with pytest.raises(NotebookInvalid, match=r"n\.ipynb is not a notebook"):
         run_notebook(step(notebook), folder=tmp_path / "run", objects=objects)
     assert not (tmp_path / "run" / "n.ipynb").exists()
+
+
+def test_a_kernel_that_is_not_installed_leaves_an_older_output_alone(tmp_path, write_notebook):
+    notebook = write_notebook("asks", work="1")
+    done = subprocess.run(
+        [sys.executable, "-m", "workbench", "execute", str(notebook), "out.ipynb", "--kernel", "nope"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ},
+    )
+    assert done.returncode == 6
+    assert "the Jupyter kernel 'nope' is not installed" in done.stderr
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+@pytest.mark.parametrize("output", ["folder", "folder.ipynb", "out.txt"])
+def test_an_output_that_is_no_notebook_file_is_refused(tmp_path, write_notebook, output):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.ipynb").mkdir()
+    notebook = write_notebook("asks", work="1")
+    command = [sys.executable, "-m", "workbench", "execute", str(notebook), output]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ})
+    assert done.returncode == 2
+    assert output in done.stderr

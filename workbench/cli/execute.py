@@ -44,6 +44,8 @@ def execute(
         print_table(("parameter", "type", "default", "help"), rows)
     elif output is None:
         raise BadInput("execute needs an OUTPUT", hint=f"For example: workbench execute {notebook} executed.ipynb")
+    elif output.is_dir() or output.suffix != ".ipynb":
+        raise BadInput(f"{output} {'is a folder' if output.is_dir() else 'does not end in .ipynb'}", hint="Name a notebook file.")
     else:
         execution = Execution(
             source=str(notebook.absolute()),

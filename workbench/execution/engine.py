@@ -81,7 +81,8 @@ class WorkbenchEngine(NBClientEngine):  # type: ignore[misc]
         """What papermill calls; returns the executed notebook.
 
         Raises:
-            NotFound: no place knows a secret that the notebook's parameters name; nothing was started.
+            ParametersInvalid: the notebook's parameters are typed, and a given one is unknown, mistyped or out of range.
+            NotFound: no place knows a secret that the notebook's parameters name. In both cases nothing was started.
         """
         from workbench.execution.bookkeeping import Bookkeeping
 
@@ -210,8 +211,9 @@ def _scrubber(notebook: NotebookNode) -> Scrubber:
         contract = parse_parameters(tagged[0], "the notebook")
     except NotebookInvalid:  # papermill's users write what they like there; without a contract there are no references
         return scrubber_of_process()
-    given = notebook.metadata.get("papermill", {}).get("parameters", {})
-    return scrubber_for(contract, {name: value for name, value in given.items() if name in contract.names})
+    given = dict(notebook.metadata.get("papermill", {}).get("parameters", {}))
+    contract.validate(given)
+    return scrubber_for(contract, given)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workbench.execution.warm.asking import Unavailable
 
-__all__ = ["environment_of", "require_own"]
+__all__ = ["OWN", "environment_of", "require_own"]
 
 
 OWN = {"": "python3", "python": "python3"}

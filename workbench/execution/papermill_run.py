@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import papermill
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from papermill.exceptions import PapermillException, PapermillExecutionError
+from papermill.log import logger as papermill_log
 from traitlets.config import Config
 
 from workbench.errors import ComponentMissing, NotebookFailed
 from workbench.execution.code_cells import code_cells
+from workbench.execution.kernels import OWN
 from workbench.execution.notebook_run import CellEvent, Execution
 from workbench.execution.step import keep_point, return_to_point
 
@@ -75,7 +78,8 @@ def execute(execution: Execution, environment: Mapping[str, str], on_cell: Calla
         watch.restored(cells)
 
     try:
-        with _environment(environment), tempfile.TemporaryDirectory(prefix="wb-") as sockets:
+        KernelSpecManager().get_kernel_spec(OWN.get(execution.kernel, execution.kernel))  # before an older output is replaced
+        with _environment(environment), _known_parameters(), tempfile.TemporaryDirectory(prefix="wb-") as sockets:
             papermill.execute_notebook(
                 _unformatted(source),
                 _unformatted(executed),
@@ -99,6 +103,20 @@ def execute(execution: Execution, environment: Mapping[str, str], on_cell: Calla
         ) from error
     except INTERRUPTIONS as error:
         raise _failed(error, watch, executed) from error
+
+
+@contextmanager
+def _known_parameters() -> Iterator[None]:
+    """Papermill does not know every type, and warns of parameters that were checked already."""
+
+    def is_else(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Passed unknown parameter")
+
+    papermill_log.addFilter(is_else)
+    try:
+        yield
+    finally:
+        papermill_log.removeFilter(is_else)
 
 
 def _count_cells(source: Path, parameters: Mapping[str, Any]) -> int:

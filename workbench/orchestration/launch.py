@@ -154,6 +154,7 @@ def _failure(layout: Layout, flow: str, run: str | None, log: Path) -> RunFailed
         return RunFailed(
             f"{run} failed: {first}",
             problems=problems,
-            hint=f"Executed notebooks: {layout.runs / str(run)}  Log: {log}",
+            hint=f"Mend it, then: workbench resume {run}   Look into it: workbench attach {run}   "
+            f"Executed notebooks: {layout.runs / str(run)}  Log: {log}",
         )
     return RunFailed(f"{flow} did not finish", problems=tail, hint=f"Log: {log}")

@@ -113,6 +113,17 @@ def test_the_profiles_code_runs_and_what_it_imports_stays(runs, tmp_path, monkey
     assert runs("print(stored)") == ["2\n"]
 
 
+def test_a_changed_profile_is_read_by_the_next_run(runs, tmp_path, monkeypatch):
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    assert runs("print('from_profile' in globals())") == ["False\n"]
+    (profile / "ipython_config.py").write_text("c.InteractiveShellApp.exec_lines = ['from_profile = 1']\n")
+    assert runs("print('from_profile' in globals())") == ["True\n"]
+    (profile / "ipython_config.py").unlink()
+    assert runs("print('from_profile' in globals())") == ["False\n"]
+
+
 def test_the_users_own_profile_is_loaded(runs, tmp_path, monkeypatch):
     startup = tmp_path / "home" / ".ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)

@@ -126,28 +126,27 @@ def hidden(folder: str) -> str | None:
     return None
 
 
-def stamps() -> dict[str, int]:
+def stamps(configuration: Iterable[str] = ()) -> dict[str, int]:
     """The files and folders that this process was made of, each with the time of its last change in nanoseconds.
 
-    Of installed packages that is their folder, which pip changes; of others, such as editable installs, each loaded file.
+    Of installed packages that is their folder, which pip changes; of others, such as editable installs, each loaded file. Files
+    of `configuration` need not exist, and count as changed when one is made.
     """
     installed = {str(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib", "stdlib", "platstdlib")}
     origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     edited = {origin for origin in origins if isinstance(origin, str) and not origin.startswith(tuple(installed))}
-    found = {}
-    for path in installed | edited:
-        with suppress(OSError):
-            found[path] = os.stat(path).st_mtime_ns
-    return found
+    there = {path: stamp for path in installed | edited if (stamp := _stamp(path))}
+    return there | {path: _stamp(path) for path in configuration}
+
+
+def _stamp(path: str) -> int:
+    """When a file or folder was changed; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def changed(seen: Mapping[str, int]) -> str | None:
     """A path that is no longer as `stamps` saw it, or None: what it gave would not be what an import gives now."""
-    for path, stamp in seen.items():
-        try:
-            now = os.stat(path).st_mtime_ns
-        except OSError:
-            return path
-        if now != stamp:
-            return path
-    return None
+    return next((path for path, stamp in seen.items() if _stamp(path) != stamp), None)

@@ -123,6 +123,11 @@ class WireApp(IPKernelApp):
         self.init_shell()
         return self.kernel
 
+    def configuration(self) -> list[str]:
+        """The files, there or not, that IPython reads for this kernel when it is built."""
+        names = [f"{name}.{kind}" for name in ("ipython_config", *self.config_files) for kind in ("py", "json")]
+        return [os.path.join(folder, name) for folder in self.config_file_paths for name in names]
+
     def prepare(self) -> None:
         """What depends on neither the notebook's folder nor its environment, done once per process."""
         self.init_path()

@@ -45,7 +45,7 @@ def run_nest(wire: Wire, modules: Sequence[str], environment: Mapping[str, str])
     kernel.shell.display_formatter.format(1)  # builds what the first output would
     kernel.shell._sys_modules_keys = set(sys.modules)  # what an aggressive `%reset` leaves
     freeze()
-    wire.send(ANSWER, {"ready": os.getpid(), "stamps": stamps()})
+    wire.send(ANSWER, {"ready": os.getpid(), "stamps": stamps(kernel.application.configuration())})
     with suppress(EOFError):
         _Nest(wire, kernel).serve()
     os._exit(0)
