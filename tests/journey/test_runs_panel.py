@@ -59,7 +59,8 @@ def shown(layout: Layout, failed: str) -> list[str]:
     panel = RunsPanel(layout.root)
     assert panel._run.value == failed
     said: list[str] = []
-    panel._outcome.observe(lambda change: said.append(change["new"]), names="value")
+    for part in (panel._outcome, panel._notice):
+        part.observe(lambda change: said.append(change["new"]), names="value")
     began = time.monotonic()
     panel._resume.click()
     panel._resume.click()

@@ -14,7 +14,9 @@ from workbench.settings import PROJECT_FILE, Layout
 from workbench.store import open_control
 from workbench.widgets import RunsPanel
 
-HERE = 1
+GONE = 1
+"""A process that no run belongs to any more."""
+
 EVIL = "ValueError: <img src=x onerror=alert(1)> & <script>"
 
 
@@ -26,7 +28,7 @@ def layout(tmp_path: Path) -> Layout:
 
 def run_ended(layout: Layout, run: str, failure: str | None = None) -> None:
     with open_control(layout) as control:
-        control.start_run(run=run, flow="experiment", actor="ann", process=HERE)
+        control.start_run(run=run, flow="experiment", actor="ann", process=GONE)
         control.end_run(run, actor="ann", failure=failure)
 
 
@@ -50,7 +52,7 @@ def notebook_stopped(layout: Layout, run: str, cells: dict[str, str], message: s
 
 
 def said(panel: RunsPanel) -> str:
-    return panel._listed.value + panel._hint.value + panel._outcome.value
+    return panel._listed.value + panel._hint.value + panel._notice.value + panel._outcome.value
 
 
 def test_runs_are_listed_newest_first_and_no_more_than_asked_for(layout: Layout) -> None:
@@ -82,6 +84,18 @@ def test_a_step_that_failed_after_its_last_cell_blames_no_cell(layout: Layout) -
     assert "<code>choose</code>" in listed
     assert "<code>choice</code>" not in listed
     assert message in listed
+
+
+def test_a_run_whose_process_is_gone_says_where_it_was(layout: Layout) -> None:
+    progress = Progress(layout.runs / "experiment-1", hop="train", task="train-3-0", notebook="02_train_linear.ipynb")
+    progress.began()
+    progress.cell(SimpleNamespace(cell=2, cells=5, cell_id="fit"))
+    with open_control(layout) as control:
+        control.start_run(run="experiment-1", flow="experiment", actor="ann", process=GONE)
+    panel = RunsPanel(layout.root)
+    assert "interrupted" in said(panel)
+    assert "<code>train</code> · <code>fit</code>" in said(panel)
+    assert panel._run.value == "experiment-1"
 
 
 def test_what_a_notebook_says_never_becomes_markup(layout: Layout) -> None:

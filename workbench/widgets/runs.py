@@ -45,7 +45,7 @@ class RunsPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets ships no ty
         self._start, self._limit = start, limit
         self._layout: Layout | None = None
         self._thread: threading.Thread | None = None
-        self._listed, self._hint, self._outcome = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self._listed, self._hint, self._notice, self._outcome = (ipywidgets.HTML() for _ in range(4))
         self._run = ipywidgets.Dropdown(description="run", style=NAMED, layout=WIDE)
         self._cell = ipywidgets.Dropdown(description="continue from", style=NAMED, layout=WIDE)
         self._resume = ipywidgets.Button(description="Resume", icon="play", button_style="primary")
@@ -55,7 +55,7 @@ class RunsPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets ships no ty
         self._refresh.on_click(lambda _button: self.refresh())
         self._resume.on_click(lambda _button: self._begin())
         buttons = ipywidgets.HBox([self._resume, self._refresh])
-        super().__init__([self._listed, self._choice, buttons, self._outcome])
+        super().__init__([self._listed, self._choice, buttons, self._notice, self._outcome])
         self.refresh()
 
     def refresh(self) -> None:
@@ -101,10 +101,9 @@ class RunsPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets ships no ty
 
     def _begin(self) -> None:
         if self._is_busy():
-            busy = "<p>A run is being continued here already: wait for its end.</p>"
-            self._outcome.value = self._outcome.value.removesuffix(busy) + busy
+            self._notice.value = '<div role="alert">A run is being continued here already: wait for its end.</div>'
         elif self._layout is not None and self._run.value is not None:
-            self._outcome.value = f"<p>{_code(self._run.value)} is being continued …</p>"
+            self._outcome.value = _progress(self._run.value, ())
             chosen = (self._layout, self._run.value, self._cell.value or None)
             self._thread = threading.Thread(target=self._continue, args=chosen, daemon=True)
             self._thread.start()
@@ -119,10 +118,11 @@ class RunsPanel(ipywidgets.VBox):  # type: ignore[misc] # ipywidgets ships no ty
         try:
             new = resume_tethered(layout, run, from_cell=cell, on_event=show)
             outcome = _success(layout, run, new)
-        except (WorkbenchError, OSError) as error:
+        except Exception as error:  # the last resort of a thread: whatever it was is told where people look
             outcome = _problem(error)
         self.refresh()
-        self._outcome.value = _progress(run, latest.values()) + outcome if latest else outcome
+        self._notice.value = ""
+        self._outcome.value = _progress(run, latest.values()) + outcome
 
 
 def _whole(content: str) -> str:
@@ -136,9 +136,9 @@ def _code(text: str) -> str:
 def _problem(error: Exception) -> str:
     """An error as every interface tells it: what was wrong, and what to do next."""
     known = error if isinstance(error, WorkbenchError) else WorkbenchError(f"{type(error).__name__}: {error}")
-    problems = "".join(f"<li>{escape(problem)}</li>" for problem in known.problems)
-    hint = f"<p><b>next</b> {escape(known.hint)}</p>" if known.hint else ""
-    return f'<div role="alert"><p><b style="color:#cf222e">error</b> {escape(known.message)}</p><ul>{problems}</ul>{hint}</div>'
+    problems = "".join(f"<div>• {escape(problem)}</div>" for problem in known.problems)
+    hint = f"<div><b>next</b> {escape(known.hint)}</div>" if known.hint else ""
+    return f'<div role="alert"><b style="color:#cf222e">error</b> {escape(known.message)}{problems}{hint}</div>'
 
 
 def _rows(rows: Iterable[Sequence[str]]) -> str:
@@ -149,7 +149,7 @@ def _rows(rows: Iterable[Sequence[str]]) -> str:
 
 def _table(layout: Layout, runs: Sequence[Run]) -> str:
     if not runs:
-        return "<p>No runs yet. <b>next</b> <code>workbench run</code> in a terminal</p>"
+        return "<div>No runs yet. <b>next</b> <code>workbench run</code> in a terminal</div>"
     rows = []
     for run in runs:
         began = datetime.fromisoformat(run.started).astimezone().strftime("%Y-%m-%d %H:%M")
@@ -167,7 +167,7 @@ def _reason(layout: Layout, run: Run) -> str:
 def _attach_line(layout: Layout, run: str) -> str:
     if all(name != run for name, _ in attachable(layout)):
         return ""
-    return f"<p>Its variables are still there: {_code(f'workbench attach {run}')} in a terminal opens them in JupyterLab.</p>"
+    return f"<div>Its variables are still there: {_code(f'workbench attach {run}')} in a terminal opens them in JupyterLab.</div>"
 
 
 def _progress(run: str, events: Iterable[Event]) -> str:
@@ -175,7 +175,7 @@ def _progress(run: str, events: Iterable[Event]) -> str:
     for event in events:
         at = f"cell {event.cell}/{event.cells} {_code(event.detail)}" if event.state == "cell" else event.state
         rows.append((MARKS[event.state], escape(event.hop), escape(event.notebook), at))
-    return f'<div role="status"><p>Continuing {_code(run)}</p><table>{_rows(rows)}</table></div>'
+    return f'<div role="status">Continuing {_code(run)} …<table style="line-height:1.5">{_rows(rows)}</table></div>'
 
 
 def _success(layout: Layout, run: str, new: str) -> str:
@@ -186,6 +186,6 @@ def _success(layout: Layout, run: str, new: str) -> str:
     for notebook in (record.notebook for record in records if hasattr(record, "notebook")):
         for what, cells in (("restored, not run again", notebook.restored), ("edited", notebook.edited)):
             if cells:
-                lines.append(f"<li>{escape(notebook.name)}: {what}: {', '.join(map(_code, cells))}</li>")
-    end = f'<p><b style="color:#1a7f37">✓</b> {_code(new)} continues {_code(run)} and succeeded.</p>'
-    return f'<div role="status">{end}<ul>{"".join(lines) or "<li>No cell was restored.</li>"}</ul></div>'
+                lines.append(f"<div>• {escape(notebook.name)}: {what}: {', '.join(map(_code, cells))}</div>")
+    end = f'<b style="color:#1a7f37">✓</b> {_code(new)} continues {_code(run)} and succeeded.'
+    return f'<div role="status">{end}{"".join(lines) or "<div>No cell was restored.</div>"}</div>'
