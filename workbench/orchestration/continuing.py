@@ -19,7 +19,7 @@ from workbench.settings import Layout
 from workbench.store import open_control
 from workbench.store.objects import digest_of
 
-__all__ = ["KEEP", "KEEP_SECONDS", "continuation_of", "resume_run"]
+__all__ = ["KEEP", "KEEP_SECONDS", "cells_of_run", "continuation_of", "resume_run"]
 
 KEEP, REWIND = "WORKBENCH_KEEP_SECONDS", "WORKBENCH_REWIND"
 """Variables by which a command tells the steps of its flow: how long to keep, and the cell to run again from."""
@@ -83,22 +83,32 @@ def resume_run(
         raise BadInput(f"{run} is still running", hint="Wait for its end, or attach to it: workbench attach")
     if found.state == "succeeded" and from_cell is None:
         raise BadInput(f"{run} succeeded: there is nothing to continue", hint="Run it again from a cell: --from CELL")
-    step = "" if from_cell is None else _step_with(layout.runs / run, from_cell)
+    step = "" if from_cell is None else _step_with(layout, run, from_cell)
     variables = {} if from_cell is None else {REWIND: from_cell}
     origin = Origin(number=run.removeprefix(f"{found.flow}-"), step=step)
     _sweep(layout)
     return launch(layout, found.flow, parameters={}, origin=origin, variables=variables, workers=workers, on_event=on_event)
 
 
-def _step_with(folder: Path, cell: str) -> str:
+def cells_of_run(layout: Layout, run: str) -> dict[str, str]:
+    """The code cells from which a run can be continued, in the order it reached them, each with its step.
+
+    A cell's id that several notebooks have stands for the first of them.
+    """
+    cells: dict[str, str] = {}
+    for hop, executed in _executed(layout.runs / run):
+        for cell in code_cells(executed):
+            if not cell.is_injected:
+                cells.setdefault(cell.id, hop)
+    return cells
+
+
+def _step_with(layout: Layout, run: str, cell: str) -> str:
     """The first step of the run whose notebook has the cell."""
-    cells: list[str] = []
-    for hop, executed in _executed(folder):
-        names = _cells(executed)
-        if cell in names:
-            return hop
-        cells += names
-    raise NotFound(f"no notebook of {folder.name} has a code cell {cell!r}", hint=did_you_mean(cell, cells))
+    cells = cells_of_run(layout, run)
+    if cell not in cells:
+        raise NotFound(f"no notebook of {run} has a code cell {cell!r}", hint=did_you_mean(cell, cells))
+    return cells[cell]
 
 
 def _executed(folder: Path) -> Iterator[tuple[str, Path]]:
