@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,7 @@ scratch = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Sets the environment before any test module is collected, since frameworks read theirs when they are imported."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
     config.stash[scratch] = tempfile.TemporaryDirectory(prefix="workbench-tests-", ignore_cleanup_errors=True)
     folder = Path(config.stash[scratch].name)
     os.environ.update(TELEMETRY_OFF)
