@@ -64,6 +64,7 @@ class Process:
 
     def close(self) -> None:
         """Ends it, if it still runs."""
+        self.poll()  # where the process that would see to its group is gone, this does
         self.control.close()
 
     def release(self) -> None:
