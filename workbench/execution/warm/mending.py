@@ -2,7 +2,8 @@
 
 Whoever forks a run's kernel learns of the runner's death by the kernel's end, and looks after its output until a living process
 no longer writes it. Nothing does so where that process is killed together with the runner, or where the standard engine ran the
-notebook: then the journal stays beside the output until `saving.recover` is called, as `workbench resume` does.
+notebook: then the journal stays beside the output until `saving.recover` is called, as `workbench resume` does. Nor where the
+file system knows no locks, or no process can be forked.
 """
 
 from __future__ import annotations
