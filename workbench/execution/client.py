@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 import signal
-import threading
 import time
 import types
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.session import Session
@@ -17,6 +16,7 @@ from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
 
+from workbench.execution.interrupts import Interrupts
 from workbench.execution.received import FIELDS, OutputLimits, cause_of_end, merge_streams, message_in, note_end, output_in
 from workbench.execution.resuming import Continuation, Plan
 from workbench.execution.scrubbing_client import ScrubbingClient
@@ -54,6 +54,7 @@ class WarmClient(ScrubbingClient):
     limits: OutputLimits
     language_info: dict[str, Any]
     plan: Plan | None = None
+    interrupts: Interrupts
 
     def begin(self, kernel: Process, wire: Wire, limits: OutputLimits, seconds: float | None) -> None:
         """Takes a kernel over and waits until it is ready.
@@ -61,7 +62,7 @@ class WarmClient(ScrubbingClient):
         Raises:
             DeadKernelError: it died while it got ready, or did not get ready in time.
         """
-        self.kernel, self.wire, self.limits = kernel, wire, limits
+        self.kernel, self.wire, self.limits, self.interrupts = kernel, wire, limits, Interrupts()
         session = Session(key=b"not sent", username="workbench")
         # what nbclient's OutputWidget needs to answer a widget in the kernel
         self.kc = types.SimpleNamespace(session=session, shell_channel=types.SimpleNamespace(send=self._send_message))
@@ -134,21 +135,21 @@ class WarmClient(ScrubbingClient):
         self.code_cells_executed += 1
         identity = f"{os.getpid()}_{self.code_cells_executed}"
         links = {} if self.plan is None else {"link": self.plan.before[cell_index], "next": self.plan.after[cell_index]}
-        with suppress(OSError):  # a kernel that has died since its last cell is noticed by what it does not send
-            self.wire.send(ORDER, {"execute": content, "id": identity, **links})
-        self._hook(self.on_cell_complete, cell=cell, cell_index=cell_index)
-        cell.outputs = []
-        self.clear_before_next_output = False
-        self.limits.begin_cell()
-        try:
-            reply = self._follow(identity, cell, cell_index)
-        except (KeyboardInterrupt, SystemExit):
-            with suppress(Exception):  # the interrupt may have cut a message short
+        with self.interrupts.held():
+            with suppress(OSError):  # a kernel that has died since its last cell is noticed by what it does not send
+                self.wire.send(ORDER, {"execute": content, "id": identity, **links})
+            self._hook(self.on_cell_complete, cell=cell, cell_index=cell_index)
+            cell.outputs = []
+            self.clear_before_next_output = False
+            self.limits.begin_cell()
+            try:
+                reply = self._follow(identity, cell, cell_index)
+            except (KeyboardInterrupt, SystemExit):
                 self._drain(identity, cell, cell_index, keep=True)
-            raise
-        finally:
-            merge_streams(cell)
-            self.log_rest()
+                raise
+            finally:
+                merge_streams(cell)
+                self.log_rest()
         if self.record_timing and "date" in reply:
             cell["metadata"]["execution"]["shell.execute_reply"] = reply["date"]
         if execution_count:
@@ -226,7 +227,7 @@ class WarmClient(ScrubbingClient):
                 raise CellExecutionError(said, TOO_LARGE, exceeded)
 
     def _process(self, message: dict[str, Any], cell: NotebookNode, cell_index: int) -> None:
-        with _undisturbed(), suppress(CellExecutionComplete):
+        with suppress(CellExecutionComplete):
             self.process_message(message, cell, cell_index)
 
     def _time_out(self, timeout: float, cell: NotebookNode, identity: str, cell_index: int) -> dict[str, Any] | None:
@@ -275,7 +276,7 @@ class WarmClient(ScrubbingClient):
 
     def _receive(self, deadline: float | None) -> Frame | None:
         # a process that the notebook forked may hold the kernel's wire open, so its end is looked for on both
-        return self.wire.receive(deadline, unless=self.kernel.control)
+        return self.wire.receive(deadline, unless=self.kernel.control, wait=self.interrupts.wait)
 
     def output(
         self, outs: list[NotebookNode], msg: dict[str, Any], display_id: str | None, cell_index: int
@@ -328,25 +329,3 @@ class WarmClient(ScrubbingClient):
                 await outcome
 
             run_sync(wait)()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until a message is handled: cut short, what the cell had said would be lost.
-
-    Not by a mask, which holds for one thread only: a progress bar has another.
-    """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    if threading.current_thread() is not threading.main_thread() or None in handlers.values():
-        yield
-        return
-    noted: list[int] = []
-    for number in handlers:
-        signal.signal(number, lambda arrived, _frame: noted.append(arrived))
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for arrived in noted:
-            signal.raise_signal(arrived)

@@ -12,7 +12,7 @@ import time
 
 TYPE_CHECKING = False  # typing's own, dataclasses and pathlib take milliseconds to import, and thin processes load this module
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Protocol
 
     class Readable(Protocol):
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
         def fileno(self) -> int:
             """The descriptor."""
+
+    Wait = Callable[[Iterable[int | Readable], float | None], set[int]]
 
 
 __all__ = ["ANSWER", "MESSAGE", "ORDER", "RELEASE", "Frame", "Wire", "pair", "readable"]
@@ -99,14 +101,15 @@ class Wire:
         with self.sending:
             self._held.append(HEADER.pack(kind, len(payload), 0, 0) + payload)
 
-    def receive(self, deadline: float | None = None, *, unless: Wire | None = None) -> Frame | None:
-        """The next frame, or None when `deadline` (of `time.monotonic`) passed first.
+    def receive(self, deadline: float | None = None, *, unless: Wire | None = None, wait: Wait | None = None) -> Frame | None:
+        """The next frame, or None when `deadline` (of `time.monotonic`) passed first; `wait` stands in for `readable`.
 
         Raises:
             EOFError: the other end closed, its process died or sends no frames; or nothing comes any more and `unless` has news.
         """
         while (frame := self._complete()) is None:
-            ready = readable([self, unless] if unless else [self], None if deadline is None else deadline - time.monotonic())
+            seconds = None if deadline is None else deadline - time.monotonic()
+            ready = (wait or readable)([self, unless] if unless else [self], seconds)
             if not ready:
                 return None
             if self.fileno() not in ready:
