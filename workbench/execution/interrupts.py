@@ -31,7 +31,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Signals that arrive meanwhile act in the next `wait`, or at the end. Ignored ones, and other threads, are left alone."""
+        """Signals that arrive meanwhile act in the next `wait`, or at the end. Ignored ones and other threads are left alone."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
