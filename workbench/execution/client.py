@@ -22,7 +22,7 @@ from workbench.execution.resuming import Continuation, Plan
 from workbench.execution.scrubbing_client import ScrubbingClient
 from workbench.execution.step import STEP_VARIABLE
 from workbench.execution.warm.asking import Process
-from workbench.execution.warm.wire import ANSWER, MESSAGE, ORDER, Frame, Wire
+from workbench.execution.warm.wire import ANSWER, MESSAGE, MESSAGE_PARTS, ORDER, Frame, Wire
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -297,7 +297,7 @@ class WarmClient(ScrubbingClient):
 
     def _send_message(self, message: dict[str, Any]) -> None:
         session = self.kc.session
-        named = {name: message[name] for name in ("header", "parent_header", "metadata", "content")}
+        named = {name: message[name] for name in MESSAGE_PARTS}
         self.wire.send_raw(MESSAGE, session.pack(named), message.get("buffers") or ())
 
     def _update_display_id(self, display_id: str, msg: dict[str, Any]) -> None:

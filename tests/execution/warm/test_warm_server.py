@@ -306,3 +306,26 @@ def test_limits_of_its_first_client_are_not_those_of_the_next(own_place):
     assert resource.prlimit(state(dict(os.environ))["pid"], limit) == (hard, hard)
     for each in (wire, process, other, again):
         each.close()
+
+
+def children_of_nest() -> list[int]:
+    (nest,) = state(dict(os.environ))["nests"]
+    return [child.pid for child in psutil.Process(nest["pid"]).children()]
+
+
+def test_a_spare_that_dies_by_itself_is_not_forked_again_until_a_kernel_is_asked_for(own_place):
+    process, wire = kernel()
+    wire.close()
+    process.close()
+    deadline = time.monotonic() + 20
+    while not (spares := [pid for pid in children_of_nest() if pid != process.pid]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(spares[0], signal.SIGKILL)
+    for _ in range(20):  # many times as long as the nest waits before it forks a spare
+        time.sleep(0.05)
+        assert set(children_of_nest()) <= {spares[0]}
+    process, wire = kernel()
+    assert process.pid != spares[0]
+    wire.close()
+    process.close()

@@ -28,7 +28,7 @@ from tornado.ioloop import IOLoop
 from traitlets import Any as AnyTrait
 
 from workbench.execution.warm.streams import Capture
-from workbench.execution.warm.wire import MESSAGE, Wire, pair
+from workbench.execution.warm.wire import MESSAGE, MESSAGE_PARTS, Wire, pair
 
 __all__ = ["INLINE", "WarmKernel", "build_kernel", "introduce", "request"]
 
@@ -41,10 +41,6 @@ ABANDONED: list[object] = []
 
 FRAMING = ("status", "execute_input", "execute_reply")
 """What stands around a cell's outputs; `cells` tells its end at once, which sends these."""
-
-
-NAMED = ("header", "parent_header", "metadata", "content")
-"""The parts of a Jupyter message that are JSON."""
 
 
 class WireSession(Session):
@@ -76,7 +72,7 @@ class WireSession(Session):
             self.reply_status = message["content"]["status"]
         wire: Wire | None = self.wire
         if wire is not None and os.getpid() == self.owner:  # what the notebook forks has no say, as with ZeroMQ
-            payload = self.pack({name: message[name] for name in NAMED})
+            payload = self.pack({name: message[name] for name in MESSAGE_PARTS})
             if message["header"]["msg_type"] in FRAMING:
                 wire.hold(MESSAGE, payload)
             else:

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     Wait = Callable[[Iterable[int | Readable], float | None], set[int]]
 
 
-__all__ = ["ANSWER", "MESSAGE", "ORDER", "RELEASE", "Frame", "Wire", "pair", "readable"]
+__all__ = ["ANSWER", "MESSAGE", "MESSAGE_PARTS", "ORDER", "RELEASE", "Frame", "Wire", "pair", "readable"]
 
 ORDER, ANSWER, MESSAGE = 1, 2, 3
 """Kinds: what a process is told to do, what it says about it, and one Jupyter message."""
+
+MESSAGE_PARTS = ("header", "parent_header", "metadata", "content")
+"""The parts of a Jupyter message that are JSON."""
 
 HEADER = struct.Struct("!BIII")  # kind, length of the JSON, length of the buffers, count of file descriptors
 LENGTH = struct.Struct("!I")
