@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -97,6 +98,8 @@ def test_an_interrupted_run_says_so_and_leaves_nothing_running(sent: signal.Sign
         process.send_signal(sent)
         out, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "interrupted; nothing is left running"
+    told, ended = said.splitlines()[-2:]
+    assert re.fullmatch(r"(experiment-\d+) was interrupted; go on with it: workbench resume \1", told)
+    assert ended == "interrupted; nothing is left running"
     assert "Traceback" not in out + said
     assert psutil.wait_procs(started, timeout=10)[1] == []

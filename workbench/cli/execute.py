@@ -32,7 +32,11 @@ def execute(
     schema: Annotated[bool, typer.Option("--schema", help="Print the parameters as JSON Schema, and run nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> None:
-    """Run one notebook headlessly, as papermill does, in a warm kernel."""
+    """Run one notebook headlessly, as papermill does, in a warm kernel, in the notebook's own folder.
+
+    Each line of its `parameters` cell is `name: type = default`, and values are checked before anything starts. Notebooks whose
+    parameters have no types run with: papermill --engine workbench INPUT OUTPUT
+    """
     from workbench.execution.notebook_run import Execution
     from workbench.execution.parameters import read_parameters
 

@@ -163,7 +163,7 @@ def parse_parameters(source: str, notebook: str) -> Parameters:
     fields: dict[str, Any] = {}
     written: dict[str, str] = {}
     lines = re.split("\r\n|\r|\n", source)
-    where, hint = f"{notebook}, parameters cell", f"Each line is {LINE}."
+    where, hint = f"{notebook}, parameters cell", f"Each line is {LINE}. Without types: papermill --engine workbench"
     try:
         for statement in ast.parse(source).body:
             if isinstance(statement, ast.ImportFrom) and (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from workbench.settings import Layout, environment
 from workbench.store import open_control
 
 __all__ = ["Origin", "launch"]
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 20
@@ -125,6 +128,8 @@ def _follow(
                 process.wait(POLL_SECONDS)  # not a sleep: the end of the run is seen at once
     except BaseException:
         _cancel(process)
+        if run is not None:
+            logger.warning("%s was interrupted; go on with it: workbench resume %s", run, run)
         raise
 
 
