@@ -100,7 +100,7 @@ IPYKERNEL = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        (("python3.11", *IPYKERNEL[:2], "--quiet", *IPYKERNEL[2:]), None),
+        ((f"python3.{sys.version_info[1]}", *IPYKERNEL[:2], "--quiet", *IPYKERNEL[2:]), None),
         ((sys.executable, "-Xfrozen_modules=off", *IPYKERNEL), "the kernel is not ipykernel but"),
         ((str(Path(sys.base_prefix) / "bin" / "python3"), *IPYKERNEL), "the kernel has another interpreter"),
         (("env", "python3", *IPYKERNEL), "the kernel is not ipykernel but env python3"),

@@ -64,7 +64,9 @@ class Descent:
         loss = torch.nn.CrossEntropyLoss() if classify else _squared_error
         devices = [torch.cuda.current_device()] if device == "cuda" else []
         with torch.random.fork_rng(devices=devices), _one_thread():
-            torch.manual_seed(self.seed)
+            torch.default_generator.manual_seed(self.seed)  # torch.manual_seed would also seed GPUs that nobody resets
+            if devices:
+                torch.cuda.manual_seed(self.seed)
             module = sequential([inputs.shape[1], *self.hidden, outputs], dropout=self.dropout).to(device)
             history, best = self._descend(module, loss, matrix, truth)
         arrays = [parameter.cpu().numpy().astype(np.float64) for parameter in best]
@@ -136,10 +138,13 @@ def _one_thread() -> Iterator[None]:
 def _device(wanted: str) -> str:
     import torch
 
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
+    if wanted == "cpu":  # only to look for a GPU already starts its driver, and then no fork of this process can use one
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
         raise ComponentMissing("device='cuda' was asked for, but torch sees no GPU", hint="Use device='auto' or device='cpu'.")
-    return "cuda" if wanted != "cpu" and available else "cpu"
+    return "cpu"
 
 
 def _batch_for(rows: int) -> int:

@@ -39,20 +39,28 @@ def _read_torch(torch: Any) -> dict[str, Any]:
         "generator": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None,
         "dtype": torch.get_default_dtype(),
-        "deterministic": (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
+        "deterministic": _deterministic(torch),
         "gradients": torch.is_grad_enabled(),
         "threads": torch.get_num_threads(),  # how a sum is split decides its last digits
     }
 
 
+def _deterministic(torch: Any) -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
 def _write_torch(torch: Any, state: dict[str, Any]) -> None:
     torch.set_default_dtype(state["dtype"])
-    deterministic, only_warn = state["deterministic"]
-    torch.use_deterministic_algorithms(deterministic, warn_only=only_warn)
+    if state["deterministic"] != _deterministic(torch):  # setting it imports torch's compiler, which takes more than a second
+        deterministic, only_warn = state["deterministic"]
+        torch.use_deterministic_algorithms(deterministic, warn_only=only_warn)
     torch.set_grad_enabled(state["gradients"])
     torch.set_num_threads(state["threads"])
     torch.set_rng_state(state["generator"])
-    if state["cuda"] is not None:
+    if state["cuda"] is None:
+        torch.cuda.manual_seed_all(torch.initial_seed())  # what torch.manual_seed keeps for a GPU that is not in use yet
+    else:
+        torch.cuda.init()  # before a GPU's first use torch only notes these states, and would set the seed that it noted last
         torch.cuda.set_rng_state_all(state["cuda"])
 
 

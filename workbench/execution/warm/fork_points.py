@@ -24,6 +24,7 @@ from typing import Any
 from workbench.execution.warm.attached import open_channels
 from workbench.execution.warm.brood import Brood
 from workbench.execution.warm.child import one_thread, stand_alone, take_files
+from workbench.execution.warm.gpu import driver_started
 from workbench.execution.warm.kept import END, accepted, left_alone, listening_at, waiting_entry
 from workbench.execution.warm.kernel import WarmKernel
 from workbench.execution.warm.mending import Mending
@@ -51,7 +52,7 @@ def reason_against_forking() -> str | None:
             if Path(f"/proc/self/task/{task}/comm").read_text().startswith("polars"):
                 return "polars has started its threads, which a fork does not copy"
     torch: Any = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_initialized():
+    if driver_started() or (torch is not None and hasattr(torch, "cuda") and torch.cuda.is_initialized()):
         return "a GPU is in use, which a fork cannot share"
     return None
 

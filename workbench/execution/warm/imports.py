@@ -17,6 +17,8 @@ from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from workbench.execution.warm.gpu import driver_started
+
 __all__ = ["changed", "hidden", "import_all", "modules_of", "stamps"]
 
 CHANGES_IMPORTS = re.compile(
@@ -68,7 +70,8 @@ def import_all(modules: Sequence[str], displayed: Callable[[], int] = lambda: 0)
     """Imports modules in a process that will be forked; returns those that must not be imported ahead.
 
     These are modules whose import writes to the terminal, displays something, warns or starts a thread of Python's: a notebook
-    would not see that again. One that cannot be imported is left to the notebook, whose cell will say why.
+    would not see that again. Nor one that starts a GPU's driver, since no fork could use the GPU then. One that cannot be
+    imported is left to the notebook, whose cell will say why.
 
     Args:
         modules: their names, in the order of their imports.
@@ -76,7 +79,7 @@ def import_all(modules: Sequence[str], displayed: Callable[[], int] = lambda: 0)
     """
     unfit = []
     for name in modules:
-        threads, before = threading.active_count(), displayed()
+        threads, before, started = threading.active_count(), displayed(), driver_started()
         with tempfile.TemporaryFile() as said:
             kept = [os.dup(descriptor) for descriptor in (1, 2)]
             for descriptor in (1, 2):
@@ -91,7 +94,8 @@ def import_all(modules: Sequence[str], displayed: Callable[[], int] = lambda: 0)
                 for descriptor, original in zip((1, 2), kept, strict=True):
                     os.dup2(original, descriptor)
                     os.close(original)
-            if said.tell() or _shown(warned) or threading.active_count() > threads or displayed() > before:
+            seen = said.tell() or _shown(warned) or displayed() > before
+            if seen or threading.active_count() > threads or driver_started() > started:
                 unfit.append(name)
     return unfit
 
