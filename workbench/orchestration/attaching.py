@@ -137,7 +137,7 @@ def _open(entry: Kept, minutes: float) -> None:
     order = {"kind": "attach", "connection_file": str(connection_file), "seconds": 60 * minutes, "environment": dict(os.environ)}
     try:
         with open(os.devnull, "r+b") as null:  # the kernel outlives this command, and must not hold its terminal or pipe
-            ask(order, [], standard=[null.fileno()] * 3, connect_to=lambda: connect(entry)).close()
+            ask(order, [], standard=[null.fileno()] * 3, connect_to=lambda: connect(entry)).release()
     except Unavailable as error:
         raise RunFailed(f"the kernel cannot be opened: {error}", hint="Continue the run instead: workbench resume") from error
     deadline = time.monotonic() + OPEN_SECONDS
