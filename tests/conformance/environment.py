@@ -29,6 +29,9 @@ HOME = ROOT / "build" / "conformance"
 PLUGIN = Path(__file__).parent / "plugin"
 PROJECTS = ("nbclient", "papermill")
 
+NOT_PASSED_ON = {"PYTHONHASHSEED", "PYTHONPATH", "PYTEST_CURRENT_TEST"}
+"""With the last, ipykernel leaves out what is written below Python, since pytest captures that itself."""
+
 # Beyond what the checkout's own environment has. The first two lines are what the suites declare for their tests, the last
 # are the kernels of two other languages: a shell, and a compiled program that holds no Python at all.
 NEEDS = (
@@ -74,7 +77,7 @@ class Environment:
             Its exit code; that of SIGKILL when it took too long.
         """
         path = os.pathsep.join([str(self.python.parent), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONHASHSEED", "PYTHONPATH"}}
+        kept = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
         with tempfile.TemporaryDirectory(prefix="warm-") as runtime, said.open("wb") as output:
             data = str(Path(sys.prefix) / "share" / "jupyter")  # the checkout's kernels and templates
             variables = {**kept, **VARIABLES, "PATH": path, "JUPYTER_PATH": data, "WORKBENCH_RUNTIME_DIR": runtime}
