@@ -17,7 +17,7 @@ import nbformat
 from tests.benchmarks.engine_lab import OURS as OUR_LAB
 from tests.benchmarks.engine_lab import PEER as PLAIN_LAB
 from tests.benchmarks.engine_lab import WARM, Lab
-from tests.benchmarks.engine_notebooks import FIT, WEIGH, write_notebook, write_notebooks
+from tests.benchmarks.engine_notebooks import meet_anew, write_notebook, write_notebooks, write_weighing
 from tests.benchmarks.engine_runs import (
     OURS,
     PEER,
@@ -163,11 +163,12 @@ def _lab(folder: Path, rounds: int) -> Iterator[Measurement]:
 
 
 def _memory(folder: Path, rounds: int) -> Iterator[Measurement]:
-    notebook = write_notebook(folder / "weighed.ipynb", [FIT, WEIGH.replace("{together}", str(KERNELS))])
-    alone = write_notebook(folder / "alone.ipynb", [FIT, WEIGH.replace("{together}", "1")])
+    notebook = write_weighing(folder / "weighed.ipynb", KERNELS)
+    alone = write_weighing(folder / "alone.ipynb", 1)
     with ThreadPoolExecutor(KERNELS) as terminals, Limit(alone) as least:
 
         def weigh(side: Side) -> float:
+            meet_anew(notebook)
             together(terminals, by_command, side, notebook, KERNELS)
             executed = [nbformat.read(side.output(notebook, number), as_version=4) for number in range(KERNELS)]
             return statistics.mean(_megabytes(each.cells[1].outputs[0].text) for each in executed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pathlib import Path
 
 def meet(name, together):
     place = Path(name)
-    place.mkdir(exist_ok=True)
+    place.mkdir(exist_ok=True, parents=True)
     (place / str(os.getpid())).touch()
     for _ in range(1200):
         if len(list(place.iterdir())) >= together:
@@ -31,10 +32,10 @@ def meet(name, together):
         time.sleep(0.05)
     raise TimeoutError(f"fewer than {together} kernels came")
 
-meet("fitted", {together})
+meet({folder!r} + "/fitted", {together})
 lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
 print(sum(int(line.split()[1]) for line in lines if line.startswith("Private_")))
-meet("weighed", {together})"""
+meet({folder!r} + "/weighed", {together})"""
 """Prints how many kB of memory the kernel shares with nobody, while it and the others have their models."""
 
 NOTEBOOKS: Mapping[str, Sequence[str]] = {
@@ -50,6 +51,20 @@ def write_notebook(path: Path, cells: Sequence[str]) -> Path:
     """A notebook of code cells for the kernel `python3`."""
     write(v4.new_notebook(cells=[v4.new_code_cell(source) for source in cells], metadata={"kernelspec": KERNEL}), path)
     return path
+
+
+def write_weighing(path: Path, together: int) -> Path:
+    """A notebook that fits a model and weighs its kernel once as many kernels as `together` have come to that point.
+
+    They meet in folders beside it; `meet_anew` makes room for the next round.
+    """
+    weigh = WEIGH.replace("{folder!r}", repr(str(path.with_suffix("")))).replace("{together}", str(together))
+    return write_notebook(path, [FIT, weigh])
+
+
+def meet_anew(notebook: Path) -> None:
+    """Forgets the kernels that met at a notebook of `write_weighing`."""
+    shutil.rmtree(notebook.with_suffix(""), ignore_errors=True)
 
 
 def write_notebooks(folder: Path) -> dict[str, Path]:

@@ -125,3 +125,21 @@ class Attempts:
         while len(found := self.kept()) != count and time.monotonic() < deadline:
             time.sleep(0.05)
         return found
+
+
+def training(device: str) -> tuple[str, ...]:
+    """Six cells that train a torch model with dropout on a device; each of the last four draws random numbers."""
+    return (
+        "import torch\ntorch.set_num_threads(1)\n_ = torch.manual_seed(3)",
+        "layers = torch.nn.Linear(8, 16), torch.nn.Dropout(0.2), torch.nn.Linear(16, 1)\n"
+        f"model = torch.nn.Sequential(*layers).to('{device}')\nbest = torch.optim.Adam(model.parameters(), lr=0.01)\n"
+        f"x = torch.randn(256, 8, device='{device}')\ny = x.sum(1, keepdim=True)\n"
+        "def train(epochs):\n    losses = []\n    for _ in range(epochs):\n        best.zero_grad()\n"
+        "        loss = torch.nn.functional.mse_loss(model(x), y)\n        loss.backward()\n        best.step()\n"
+        "        losses.append(loss.item())\n    return losses",
+        "losses = train(20)",
+        "losses += train(5)",
+        "losses += train(20)",
+        f"print(losses, torch.randn(3, device='{device}').tolist(), x.device, model[0].weight.device)\n"
+        "print(sum(each.sum().item() for each in model.parameters()))",
+    )

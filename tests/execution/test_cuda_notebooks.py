@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .attempts import Attempts
+from .attempts import Attempts, training
 from .test_engine_ends import Command
 
 pytestmark = [pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch sees"), pytest.mark.timeout(300)]
@@ -104,24 +104,11 @@ def attempts(tmp_path: Path):
     made.forget()
 
 
-TRAINING = (
-    "import torch\n_ = torch.manual_seed(3)",
-    "layers = torch.nn.Linear(8, 16), torch.nn.Dropout(0.2), torch.nn.Linear(16, 1)\n"
-    "model = torch.nn.Sequential(*layers).to('cuda')\nbest = torch.optim.Adam(model.parameters(), lr=0.01)\n"
-    "x = torch.randn(256, 8, device='cuda')\ny = x.sum(1, keepdim=True)\n"
-    "def train(epochs):\n    losses = []\n    for _ in range(epochs):\n        best.zero_grad()\n"
-    "        loss = torch.nn.functional.mse_loss(model(x), y)\n        loss.backward()\n        best.step()\n"
-    "        losses.append(loss.item())\n    return losses",
-    "losses = train(20)",
-    "losses += train(5)",
-    "losses += train(20)",
-    "print(losses, torch.randn(3, device='cuda').tolist(), x.device, model[0].weight.device)",
-)
 SEEDED = ("import torch\n_ = torch.manual_seed(3)", "size = 3", "print(torch.randn(size, device='cuda').tolist())")
 ASKED = ("import torch", "device = 'cuda' if torch.cuda.is_available() else 'cpu'", "print(torch.ones(3, device=device).sum())")
 
 
-@pytest.mark.parametrize("cells", [TRAINING, SEEDED, ASKED], ids=["in training", "seeded before", "only asked for"])
+@pytest.mark.parametrize("cells", [training("cuda"), SEEDED, ASKED], ids=["in training", "seeded before", "only asked for"])
 @pytest.mark.parametrize("state", ["what is left", "durable snapshot"])
 def test_a_continued_run_gives_what_a_clean_one_gives_on_the_gpu(attempts, cells, state):
     """The cell that fails is the fourth of the long notebook, the last of the short ones."""

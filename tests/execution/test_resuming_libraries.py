@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .attempts import Attempts
+from .attempts import Attempts, training
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -32,18 +32,6 @@ SCIKIT = (
     "_ = forest.set_params(n_estimators=40).fit(X, y)\n_ = boosted.set_params(max_iter=40).fit(X, y)",
     "print(forest.predict_proba(X).tobytes().hex()[:4000])\nprint(boosted.predict_proba(X).round(12).tolist())",
 )
-TORCH = (
-    "import torch\ntorch.set_num_threads(1)\n_ = torch.manual_seed(3)",
-    "model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Dropout(0.2), torch.nn.Linear(16, 1))\n"
-    "best = torch.optim.Adam(model.parameters(), lr=0.01)\nx = torch.randn(256, 8)\ny = x.sum(1, keepdim=True)\n"
-    "def train(epochs):\n    losses = []\n    for _ in range(epochs):\n        best.zero_grad()\n"
-    "        loss = torch.nn.functional.mse_loss(model(x), y)\n        loss.backward()\n        best.step()\n"
-    "        losses.append(loss.item())\n    return losses",
-    "losses = train(20)",
-    "losses += train(5)",
-    "losses += train(20)",
-    "print(losses)\nprint(sum(each.sum().item() for each in model.parameters()))",
-)
 POLARS = (
     "import polars as pl",
     "frame = pl.DataFrame({'a': range(5000), 'g': ['x', 'y'] * 2500, 'n': [[1, 2], None] * 2500})\n"
@@ -64,7 +52,7 @@ RANDOM = (
     "after = [draw() for _ in range(5)]",
     "print(before, during, after)",
 )
-NOTEBOOKS = {"pandas": PANDAS, "scikit-learn": SCIKIT, "torch": TORCH, "polars": POLARS, "random generators": RANDOM}
+NOTEBOOKS = {"pandas": PANDAS, "scikit-learn": SCIKIT, "torch": training("cpu"), "polars": POLARS, "random generators": RANDOM}
 CASES = [
     (library, state)
     for library in NOTEBOOKS
