@@ -168,6 +168,37 @@ def test_the_file_that_init_writes_shows_every_field_there_is(tmp_path):
         for key in at:
             table = table[key]
         missing |= {".".join([*at, name]) for name in section.model_fields if name not in table}
-    assert missing <= {"training.metric"}
+    assert missing <= {"training.metric", "gates.metrics", "gates.oldest_days"}
     assert read_project(tmp_path / "workbench.toml").fairness == Fairness(metric="selection_rate", favourable="y")
     assert read_project(tmp_path / "workbench.toml").training == Training()
+
+
+def test_a_gate_is_checked_down_to_its_bounds_and_the_line_is_named(read):
+    gates = """
+[gates]
+approvals = 2
+
+[gates.metrics.roc_auc]
+floor = 0.75
+worse_bye = 0.1
+
+[gates.metrics.f1]
+"""
+    with pytest.raises(ProjectInvalid) as caught:
+        read(VALID + gates)
+    line = len(VALID.splitlines())
+    assert caught.value.problems == (
+        f"line {line + 7}: gates.metrics.roc_auc.worse_bye: unknown key; Did you mean 'worse_by'?",
+        f"line {line + 9}: gates.metrics.f1: it needs at least one of floor, ceiling and worse_by",
+    )
+
+
+def test_approvals_that_nobody_may_give_are_refused(read):
+    with pytest.raises(ProjectInvalid, match="1 problem") as caught:
+        read(VALID + "\n[gates]\napprovals = 1\nroles = []\n")
+    assert "lets nobody approve" in caught.value.problems[0]
+
+
+def test_every_change_of_the_gates_is_another_policy(read):
+    policies = [read(VALID + text).gates for text in ("", "\n[gates]\napprovals = 1\n", "\n[gates]\napproval_days = 1\n")]
+    assert len({policy.digest for policy in policies}) == len(policies)

@@ -79,7 +79,9 @@ def test_processes_of_a_project_are_silent_towards_others_and_find_this_interpre
 def test_metaflow_refuses_root_so_root_is_not_its_name(project, monkeypatch):
     monkeypatch.setenv("WORKBENCH_ACTOR", "root")
     monkeypatch.delenv("METAFLOW_USER")
-    assert environment(project)["METAFLOW_USER"] == "workbench"
+    variables = environment(project)
+    assert variables["METAFLOW_USER"] == "workbench"
+    assert variables["WORKBENCH_ACTOR"] == "root", "what a step does is done by whoever started the run"
 
 
 def test_the_revision_is_the_commit_and_says_when_files_differ_from_it(tmp_path):

@@ -10,7 +10,12 @@
     │   ├── NotebookInvalid      a notebook breaks the template contract
     │   └── RequestInvalid       a prediction request does not match the model's schema
     ├── NotFound                 an id, a project or a saved value does not exist
+    ├── NotAllowed               who acts may not do this; the message says who may
+    │   └── NotAuthenticated     nobody knows who acts
     ├── WaitsForPerson           a decision only a person may take is still open
+    ├── GateFailed               a release does not pass its gates; each problem says by how much
+    ├── Outdated                 what was decided upon has changed since; look again
+    ├── Tampered                 bytes or the audit log are not what was recorded
     ├── RunFailed                a run ended without success
     │   ├── NotebookFailed       a cell raised, or its kernel died
     │   └── PackagingFailed      no safe format reproduces the model
@@ -32,14 +37,19 @@ __all__ = [
     "ContractViolated",
     "DataUnreadable",
     "DatasetUnusable",
+    "GateFailed",
+    "NotAllowed",
+    "NotAuthenticated",
     "NotFound",
     "NotebookFailed",
     "NotebookInvalid",
+    "Outdated",
     "PackagingFailed",
     "ParametersInvalid",
     "ProjectInvalid",
     "RequestInvalid",
     "RunFailed",
+    "Tampered",
     "WaitsForPerson",
     "WorkbenchError",
     "bounded",
@@ -141,6 +151,40 @@ class WaitsForPerson(WorkbenchError):
     """A decision that only a person may take is still open."""
 
     exit_code = 4
+    status = 409
+
+
+class NotAllowed(WorkbenchError):
+    """Who acts may not do this. The message says what was asked and why it is refused, the hint who may do it."""
+
+    exit_code = 7
+    status = 403
+
+
+class NotAuthenticated(NotAllowed):
+    """Nobody knows who acts: no token was given, or it is unknown, expired or revoked."""
+
+    status = 401
+
+
+class GateFailed(WorkbenchError):
+    """A release does not pass its gates; each problem names the gate, what it asks for, and by how much it is missed."""
+
+    exit_code = 8
+    status = 409
+
+
+class Outdated(WorkbenchError):
+    """What was decided upon has changed since: other bytes, another policy, or somebody else was quicker. Nothing was done."""
+
+    exit_code = 8
+    status = 409
+
+
+class Tampered(WorkbenchError):
+    """Bytes or the audit log are not what was recorded; nothing that depends on them is done."""
+
+    exit_code = 9
     status = 409
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -15,6 +17,8 @@ __all__ = [
     "Columns",
     "Dataset",
     "Fairness",
+    "Gates",
+    "MetricGate",
     "Monitoring",
     "Project",
     "Serving",
@@ -118,6 +122,56 @@ class Monitoring(Section):
     minimum_rows: int = Field(default=200, ge=1)
 
 
+class MetricGate(Section):
+    """What a metric on the holdout must reach; its confidence bound counts, not its point value.
+
+    `floor` and `ceiling` bound it; `worse_by` is by how much it may be worse than that of the live model.
+    """
+
+    floor: float | None = None
+    ceiling: float | None = None
+    worse_by: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def bounded(self) -> MetricGate:
+        """A gate without a bound would let everything pass."""
+        if (self.floor, self.ceiling, self.worse_by) == (None, None, None):
+            raise ValueError("it needs at least one of floor, ceiling and worse_by")
+        return self
+
+
+class Gates(Section):
+    """What a model must pass before production. The digest of this table is the policy's, which approvals name.
+
+    `fairness` is the verdict asked for: PASS, or `accepted` for one that a reviewer accepted as well; `any` declares no gate.
+    `approvals` counts different people in one of `roles`, each for `approval_days`.
+    """
+
+    metrics: dict[str, MetricGate] = {}
+    fairness: Literal["PASS", "accepted", "any"] = "accepted"
+    contract: bool = True
+    parity: bool = True
+    signature: bool = True
+    oldest_days: int | None = Field(default=None, ge=1)
+    approvals: int = Field(default=0, ge=0, le=10)
+    roles: tuple[Literal["reviewer", "approver"], ...] = ("approver",)
+    approval_days: int = Field(default=90, ge=1, le=3650)
+
+    @model_validator(mode="after")
+    def answerable(self) -> Gates:
+        """Approvals that nobody may give could never be had."""
+        if self.approvals and not self.roles:
+            raise ValueError("`approvals` asks for people, and `roles` lets nobody approve")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the policy's canonical JSON."""
+        return hashlib.sha256(
+            json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest()
+
+
 class Project(Section):
     """The whole of workbench.toml."""
 
@@ -125,6 +179,7 @@ class Project(Section):
     dataset: Dataset
     training: Training = Training()
     fairness: Fairness
+    gates: Gates = Gates()
     serving: Serving
     monitoring: Monitoring = Monitoring()
 
@@ -170,13 +225,14 @@ def _problem(text: str, detail: Any) -> str:
 
 
 def _siblings(location: tuple[str, ...]) -> list[str]:
-    model: type[BaseModel] = Project
+    """The keys that the table of an unknown key may have; a table of tables by name is passed through."""
+    annotation: Any = Project
     for part in location[:-1]:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            annotation = annotation.model_fields[part].annotation
+        else:
+            annotation = get_args(annotation)[-1]
+    return list(annotation.model_fields)
 
 
 def _line(text: str, location: tuple[str, ...]) -> int:

@@ -16,6 +16,7 @@ __all__ = [
     "HOPS",
     "KINDS",
     "Acceptance",
+    "Approval",
     "BentoBuild",
     "Candidate",
     "DatasetVersion",
@@ -28,8 +29,11 @@ __all__ = [
     "NotebookRun",
     "PreparedData",
     "Record",
+    "Release",
     "Saved",
+    "Stage",
     "Verdict",
+    "Waiver",
     "body_of",
     "new_id",
     "now",
@@ -37,6 +41,7 @@ __all__ = [
 ]
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+Stage = Literal["candidate", "staging", "production", "archived"]
 
 
 def now() -> str:
@@ -190,7 +195,11 @@ class Acceptance(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BentoBuild(Record):
-    """A packaged model: the tags in BentoML's stores, the digest of its files, and the proof that it predicts the same."""
+    """A packaged model: the tags in BentoML's stores, the digest of its files, and the proof that it predicts the same.
+
+    `signature` names the signature over every file of the bento, which holds the one over the model's files; None in records
+    from before models were signed.
+    """
 
     kind: ClassVar[str] = "bento"
     tag: str
@@ -199,6 +208,57 @@ class BentoBuild(Record):
     format: Literal["onnx", "skops"]
     parity: Mapping[str, Any]
     fallback_reason: str | None = None
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval(Record):
+    """A person's decision on exactly one bundle under exactly one policy, both named by digest. Its parent is the bento.
+
+    `role` is the role in which the person decided; after `expires` (ISO 8601) the decision counts no more.
+    """
+
+    kind: ClassVar[str] = "approval"
+    model: str
+    bundle: str
+    policy: str
+    decision: Literal["approve", "reject"]
+    role: str
+    comment: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver(Record):
+    """A person lets one gate pass for one bundle under one policy, for a stated reason, until `expires` (ISO 8601)."""
+
+    kind: ClassVar[str] = "waiver"
+    model: str
+    gate: str
+    bundle: str
+    policy: str
+    reason: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(Record):
+    """A model moved to a stage of its service. `generation` grows by one with every change of what is live.
+
+    `previous` is the model that was live before, which the same act archived; `rollback` says that an earlier live model came
+    back; `reasons` are the gates' sentences at that moment.
+    """
+
+    kind: ClassVar[str] = "release"
+    model: str
+    service: str
+    stage: Stage
+    bundle: str
+    policy: str
+    generation: int
+    previous: str | None = None
+    rollback: bool = False
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +294,9 @@ KINDS: Mapping[str, type[Record]] = {
         ModelVersion,
         Acceptance,
         BentoBuild,
+        Approval,
+        Waiver,
+        Release,
         Deployment,
         MonitoringReport,
     )

@@ -13,7 +13,17 @@ from urllib.parse import quote
 
 from workbench.errors import NotFound
 
-__all__ = ["PROJECT_FILE", "TELEMETRY_OFF", "Layout", "actor", "environment", "find_project", "revision", "templates"]
+__all__ = [
+    "CREDENTIALS",
+    "PROJECT_FILE",
+    "TELEMETRY_OFF",
+    "Layout",
+    "actor",
+    "environment",
+    "find_project",
+    "revision",
+    "templates",
+]
 
 PROJECT_FILE = "workbench.toml"
 
@@ -24,6 +34,9 @@ TELEMETRY_OFF = {
     "ITERATIVE_DO_NOT_TRACK": "1",
     "EVIDENTLY_DISABLE_TELEMETRY": "1",
 }
+
+CREDENTIALS = frozenset({"WORKBENCH_TOKEN", "WORKBENCH_OIDC_SECRET"})
+"""What a person or a server acts with, and nothing that is started for a project may inherit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +91,16 @@ class Layout:
         return self.state / "reports"
 
     @property
+    def keys(self) -> Path:
+        """The project's signing key, readable by its owner only, and the public half of it."""
+        return self.state / "keys"
+
+    @property
+    def heads(self) -> Path:
+        """Signed heads of the audit, one on each line; copy them to where nobody can change them."""
+        return self.state / "audit-heads.jsonl"
+
+    @property
     def database_url(self) -> str:
         """`WORKBENCH_DATABASE_URL` (a team's PostgreSQL), else the project's own SQLite file."""
         return os.environ.get("WORKBENCH_DATABASE_URL") or f"sqlite:///{quote(str(self.state / 'control.db'))}"
@@ -110,15 +133,17 @@ def actor() -> str:
 def environment(layout: Layout) -> dict[str, str]:
     """Environment variables for every process started for a project.
 
-    Telemetry is off, this interpreter comes first, and Metaflow's store and nbconvert's templates are where they belong.
+    No credential is among them, telemetry is off, this interpreter comes first, and Metaflow's store and nbconvert's templates
+    are where they belong.
     """
     scripts = str(Path(sys.executable).parent)
-    inherited = dict(os.environ)
+    inherited = {name: value for name, value in os.environ.items() if name not in CREDENTIALS}
     user = re.sub(r"[^a-z0-9-]", "-", actor().lower())
     return {
         **inherited,
         **TELEMETRY_OFF,
         "PATH": os.pathsep.join(filter(None, [scripts, inherited.get("PATH")])),
+        "WORKBENCH_ACTOR": actor(),  # Metaflow calls its steps' user by its own name for them, and does not take every name
         "METAFLOW_USER": inherited.get("METAFLOW_USER") or ("workbench" if user == "root" else user),
         "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(layout.root),
         "METAFLOW_DEFAULT_DATASTORE": inherited.get("METAFLOW_DEFAULT_DATASTORE", "local"),

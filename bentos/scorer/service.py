@@ -18,6 +18,7 @@ from workbench.serving.scorer.manifest import MANIFEST, read_manifest
 from workbench.serving.scorer.model import check_example, load
 from workbench.serving.scorer.predictions import PredictionLog, Served, folder_of
 from workbench.serving.scorer.requests import RequestReader
+from workbench.serving.scorer.signature import SIGNATURE, require_signature
 
 HERE = Path(__file__).parent
 SCORER = json.loads((HERE / "scorer.json").read_text(encoding="utf-8"))
@@ -59,6 +60,7 @@ class Scorer:
     stored = BentoModel(SCORER["model_tag"])
 
     def __init__(self) -> None:
+        require_signature(Path(self.stored.path), HERE / SIGNATURE)
         self.model = load(Path(self.stored.path), MODEL)
         self.log = PredictionLog(PREDICTIONS, model=SCORER["model_tag"], digest=MODEL.digest, on_drop=DROPPED.inc)
 

@@ -17,7 +17,7 @@ from tests.benchmarks.timing import load, machine
 from workbench.errors import WorkbenchError
 from workbench.settings import TELEMETRY_OFF
 
-NAMES = ("drift", "engine", "experiment", "fairness", "handing")
+NAMES = ("drift", "engine", "experiment", "fairness", "handing", "policy")
 FEWEST_ROWS = 2_000
 
 

@@ -17,10 +17,12 @@ from workbench.data.contract import MISSING, Column, Contract
 from workbench.serving.formats import write_model
 from workbench.serving.packaging import Package, package
 from workbench.serving.server import serving
+from workbench.serving.signing import Key
 from workbench.training.preprocessing import preprocessing
 
 MAX_ROWS = 50
 MAX_BODY = 20_000
+MADE = "2026-03-01T12:00:00.000000+00:00"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def small_model() -> tuple[Pipeline, Contract, pl.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def small_package(small_model, tmp_path_factory: pytest.TempPathFactory) -> Package:
+def small_package(small_model, signing_key: Key, tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The small model as a built bento."""
     pipeline, contract, rows = small_model
     folder = tmp_path_factory.mktemp("package")
@@ -96,6 +98,8 @@ def small_package(small_model, tmp_path_factory: pytest.TempPathFactory) -> Pack
         max_rows=MAX_ROWS,
         max_body_bytes=MAX_BODY,
         labels={},
+        made=MADE,
+        key=signing_key,
         build_folder=folder,
     )
 

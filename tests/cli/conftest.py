@@ -17,12 +17,14 @@ Workbench = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def workbench() -> Workbench:
-    """Runs one command in a folder; `changes` are environment variables."""
+    """Runs one command in a folder; `answers` are typed in, `changes` are environment variables."""
 
-    def run(folder: Path, arguments: Sequence[str], **changes: str) -> subprocess.CompletedProcess[str]:
+    def run(folder: Path, arguments: Sequence[str], *, answers: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "workbench", *arguments]
         environment = {**os.environ, **changes}
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(
+            command, cwd=folder, env=environment, input=answers, capture_output=True, text=True, check=False, timeout=120
+        )
 
     return run
 

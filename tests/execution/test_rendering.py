@@ -3,7 +3,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from workbench.execution.rendering import load_renderer, notebook_page, page_beside
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 ATTACKS = [
     "<script>alert(1)</script>",
@@ -231,3 +234,49 @@ def test_a_renderer_that_was_loaded_ahead_renders_the_same_page() -> None:
     before = render(markdown("# title"), code(shown({"text/html": "<p>x</p>"})))
     load_renderer()
     assert render(markdown("# title"), code(shown({"text/html": "<p>x</p>"}))) == before
+
+
+ASKS = [
+    *ATTACKS,
+    "<svg><image href='https://evil.example/i.png'/><use href='https://evil.example/u.svg#a'/></svg>",
+    "<svg><style>@import 'https://evil.example/s.css'; rect{fill:url(https://evil.example/f)}</style><rect/></svg>",
+    "<svg><animate attributeName=href to='javascript:alert(1)' begin=0s /><set attributeName=onload to=alert(1) /></svg>",
+    "<svg><foreignObject><iframe src='https://evil.example'></iframe></foreignObject></svg>",
+    "<ul style='list-style-image:url(https://evil.example/l)'><li style='content:url(https://evil.example/c)'>x</li></ul>",
+    "<p style='background-image:image-set(\"https://evil.example/s\" 1x);border-image:url(https://evil.example/b)'>x</p>",
+    "<style>@font-face{font-family:f;src:url(https://evil.example/f.woff)} *{font-family:f}</style><p>text</p>",
+    "<table background='https://evil.example/t'><tr><td background='https://evil.example/d'>x</td></tr></table>",
+    "<input type=image src='https://evil.example/i'><img lowsrc='https://evil.example/l' dynsrc='https://evil.example/d'>",
+    "<link rel=prefetch href='https://evil.example/p'><link rel=dns-prefetch href='https://evil.example'>",
+    "<script type=module>import 'https://evil.example/m.js'</script><script src='https://evil.example/n.js' async></script>",
+    '<img src=\'data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>\'>',
+    "<frameset><frame src='https://evil.example'></frameset><portal src='https://evil.example'></portal>",
+]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
+@pytest.mark.parametrize("policy", ["with its policy", "without its policy"])
+def test_a_browser_that_opens_a_hostile_notebook_asks_nobody_and_runs_nothing(policy, tmp_path):
+    """Each of the two defences holds alone: nothing hostile is left in the page, and its policy would stop what was."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    asked: list[str] = []
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as listener, playwright.sync_playwright() as started:
+        attacks = [attack.replace("https://evil.example", f"http://127.0.0.1:{listener.server_port}") for attack in ASKS]
+        page_file = tmp_path / "page.html"
+        html = render(*(cell for attack in attacks for cell in everywhere(attack)))
+        page_file.write_text(html if policy == "with its policy" else html.replace("Content-Security-Policy", "X-Nothing"))
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+        page.on("popup", lambda popup: asked.append(popup.url))
+        page.goto(page_file.as_uri(), wait_until="networkidle")
+        for element in page.query_selector_all("main [id], main a, main img, main div")[:200]:
+            element.dispatch_event("mouseover")
+        page.wait_for_load_state("networkidle")
+        assert page.url == page_file.as_uri(), "no refresh leads away"
+        assert (
+            page.evaluate("document.querySelectorAll('script, iframe, object, embed, form, base, link, main meta').length") == 0
+        )
+        browser.close()
+    assert [one for one in asked if not one.startswith("data:image/")] == [page_file.as_uri()]

@@ -37,7 +37,7 @@ def test_an_unknown_benchmark_is_refused_with_the_known_names(root: Path) -> Non
     done = benchmark(root, "faimess")
     assert done.returncode == 2
     assert not done.stdout
-    assert "there is no benchmark 'faimess'; known: drift, engine, experiment, fairness, handing" in done.stderr
+    assert "there is no benchmark 'faimess'; known: drift, engine, experiment, fairness, handing, policy" in done.stderr
 
 
 def test_too_few_rows_are_refused_before_anything_starts(root: Path) -> None:

@@ -20,6 +20,7 @@ LIGHT = {
     "click",
     "cython_runtime",
     "greenlet",
+    "linkify_it",  # markdown_it looks for it
     "markdown_it",
     "mdurl",
     "msgspec",

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from workbench.errors import BadInput, NotFound, WaitsForPerson
-from workbench.orchestration.packaging import accept_model, ancestor, package_model
+from workbench.orchestration.packaging import ancestor, package_model
 from workbench.records import (
     Candidate,
     DatasetVersion,
@@ -19,6 +19,7 @@ from workbench.records import (
     NotebookRun,
     PreparedData,
 )
+from workbench.registry.acceptance import accept
 from workbench.settings import Layout
 from workbench.store import Control, Objects, open_control
 
@@ -100,23 +101,23 @@ def test_where_nobody_won_there_is_nothing_to_package_and_the_reasons_are_given(
 @pytest.mark.parametrize("state", ["chosen", "none"])
 def test_only_a_waiting_model_can_be_accepted(control: Control, state: Literal["chosen", "none"]) -> None:
     with pytest.raises(BadInput, match="only a model that waits"):
-        accept_model(version(control, state), control, reason="why not")
+        accept(version(control, state), control, actor="ann", reason="why not")
 
 
 def test_an_acceptance_without_a_reason_is_refused(control: Control) -> None:
     with pytest.raises(BadInput, match="needs its reason"):
-        accept_model(version(control, "waiting"), control, reason="  ")
+        accept(version(control, "waiting"), control, actor="ann", reason="  ")
 
 
 def test_accepting_twice_leaves_one_acceptance(control: Control) -> None:
     waiting = version(control, "waiting")
-    first = accept_model(waiting, control, reason="few rows, low stakes")
-    assert accept_model(waiting, control, reason="once more") == first
+    first = accept(waiting, control, actor="ann", reason="few rows, low stakes")
+    assert accept(waiting, control, actor="ann", reason="once more") == first
     assert control.all(kind="acceptance") == [first]
 
 
 def test_an_acceptance_names_its_reason_and_stands_in_the_chain(control: Control) -> None:
-    acceptance = accept_model(version(control, "waiting"), control, reason="few rows, low stakes")
+    acceptance = accept(version(control, "waiting"), control, actor="ann", reason="few rows, low stakes")
     assert acceptance.parent == "model-waiting"
     assert control.get(acceptance.id) == acceptance
 

@@ -11,16 +11,19 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from workbench.errors import BadInput, PackagingFailed
-from workbench.serving.bento import open_bentoml, pinned
+from workbench.serving.bento import bento_folder, open_bentoml, pinned
 from workbench.serving.formats import write_model
 from workbench.serving.packaging import package
+from workbench.serving.scorer.signature import verify_folder
+
+MADE = "2026-03-01T12:00:00.000000+00:00"
 
 
 @pytest.fixture
-def packaged(tmp_path):
+def packaged(tmp_path, signing_key):
     """Packages one fitted model; every call takes the same model file."""
 
-    def run(one, *, name="credit", version="v1", contract=None):
+    def run(one, *, name="credit", version="v1", contract=None, signed=None):
         path = tmp_path / f"{name}.skops"
         if not path.exists():
             write_model(one.pipeline, path)
@@ -32,6 +35,9 @@ def packaged(tmp_path):
             version=version,
             max_rows=100,
             labels={"candidate": "candidate-1"},
+            made=MADE,
+            key=signing_key,
+            signed=signed,
             build_folder=tmp_path / "build",
         )
 
@@ -70,6 +76,7 @@ def test_the_bento_holds_nothing_but_service_manifest_and_scorer(fitted, package
         "service.py",
         "scorer.json",
         "manifest.json",
+        "model.sig.json",
         "workbench/__init__.py",
         "workbench/errors.py",
         "workbench/serving/__init__.py",
@@ -78,9 +85,32 @@ def test_the_bento_holds_nothing_but_service_manifest_and_scorer(fitted, package
 
 def test_the_same_package_twice_is_the_same_package(fitted, packaged):
     first = packaged(fitted("linear binary"), name="twice")
-    built = open_bentoml().bentos.get(first.tag).info.creation_time
-    assert packaged(fitted("linear binary"), name="twice") == first
-    assert open_bentoml().bentos.get(first.tag).info.creation_time == built
+    built = Path(open_bentoml().bentos.get(first.tag).path).stat().st_ino
+    assert packaged(fitted("linear binary"), name="twice", signed=first.signatures) == first
+    assert Path(open_bentoml().bentos.get(first.tag).path).stat().st_ino == built
+
+
+@pytest.mark.parametrize("removed", ["bento", "both"])
+def test_what_was_removed_is_packaged_again_to_the_same_bytes_so_that_its_signature_still_holds(
+    fitted, packaged, signing_key, removed
+):
+    first = packaged(fitted("linear binary"), name=f"removed-{removed}")
+    bentoml = open_bentoml()
+    bentoml.bentos.delete(first.tag)
+    if removed == "both":
+        bentoml.models.delete(first.model_tag)
+    assert packaged(fitted("linear binary"), name=f"removed-{removed}", signed=first.signatures) == first
+    verify_folder(Path(bentoml.bentos.get(first.tag).path), first.signatures.bento, signing_key.public)
+    verify_folder(folder_of(first.model_tag), first.signatures.model, signing_key.public)
+
+
+def test_a_bento_that_was_changed_is_built_again_and_never_signed_as_it_is(fitted, packaged, signing_key):
+    first = packaged(fitted("linear binary"), name="changed")
+    for name in ("bento.yaml", "src/service.py", "src/workbench/serving/scorer/model.py", "src/model.sig.json"):
+        with (bento_folder(first.tag) / name).open("ab") as stream:
+            stream.write(b"# more")
+        assert packaged(fitted("linear binary"), name="changed", signed=first.signatures) == first
+        verify_folder(bento_folder(first.tag), first.signatures.bento, signing_key.public)
 
 
 def test_a_version_that_holds_another_model_is_never_overwritten(fitted, packaged):
@@ -112,7 +142,7 @@ def test_a_model_that_onnx_gets_wrong_is_packaged_as_skops_and_says_so(wrong_in_
     assert "model.onnx" not in files_of(done.model_tag)
 
 
-def test_an_estimator_without_a_pipeline_is_refused(tmp_path, fitted):
+def test_an_estimator_without_a_pipeline_is_refused(tmp_path, fitted, signing_key):
     one = fitted("linear binary")
     write_model(LogisticRegression(), tmp_path / "model.skops")
     with pytest.raises(PackagingFailed, match="expected a fitted scikit-learn Pipeline"):
@@ -124,6 +154,8 @@ def test_an_estimator_without_a_pipeline_is_refused(tmp_path, fitted):
             version="v1",
             max_rows=1,
             labels={},
+            made=MADE,
+            key=signing_key,
             build_folder=tmp_path,
         )
 

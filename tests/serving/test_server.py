@@ -22,7 +22,10 @@ from workbench.serving.formats import write_model
 from workbench.serving.packaging import Package, package
 from workbench.serving.scorer.predictions import read_predictions
 from workbench.serving.server import serve_command, serving
+from workbench.serving.signing import Key
 from workbench.training.network import NetworkClassifier
+
+MADE = "2026-03-01T12:00:00.000000+00:00"
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
-def packaged(one, folder: Path, name: str) -> Package:
+def packaged(one, folder: Path, name: str, key: Key) -> Package:
     write_model(one.pipeline, folder / "model.skops")
     return package(
         model_path=folder / "model.skops",
@@ -42,6 +45,8 @@ def packaged(one, folder: Path, name: str) -> Package:
         version="v1",
         max_rows=100,
         labels={},
+        made=MADE,
+        key=key,
         build_folder=folder,
     )
 
@@ -62,9 +67,9 @@ def processes_of(tag: str) -> list[psutil.Process]:
     return found
 
 
-def test_a_regression_is_served_logged_and_stopped_whole(fitted, tmp_path, port):
+def test_a_regression_is_served_logged_and_stopped_whole(fitted, signing_key, tmp_path, port):
     one = fitted("boosted regression")
-    done = packaged(one, tmp_path, "paid")
+    done = packaged(one, tmp_path, "paid", signing_key)
     rows = one.holdout.head(3)
     with serving(done.tag, port=port, predictions=tmp_path / "log", log=tmp_path / "serve.log") as server:
         values = [prediction["value"] for prediction in ask(server.url, rows.to_dicts())["predictions"]]
@@ -74,14 +79,14 @@ def test_a_regression_is_served_logged_and_stopped_whole(fitted, tmp_path, port)
     assert not list((tmp_path / "log").glob("*.open.jsonl"))
 
 
-def test_a_network_that_onnx_cannot_take_is_served_from_skops_without_torch(credit, fitted, tmp_path, port):
+def test_a_network_that_onnx_cannot_take_is_served_from_skops_without_torch(credit, fitted, signing_key, tmp_path, port):
     one = fitted("network binary")
     numbers, categories = one.contract.of_kind("number"), one.contract.of_kind("category")
     rare = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20, sparse_output=False)
     columns = ColumnTransformer([("number", StandardScaler(), numbers), ("category", rare, categories)])
     pipeline = Pipeline([("columns", columns), ("model", NetworkClassifier(hidden=(4,), epochs=1))])
     pipeline.fit(credit.select(one.contract.names).to_pandas(), credit["default"].to_numpy())
-    done = packaged(type(one)(pipeline, one.contract, one.holdout), tmp_path, "rare")
+    done = packaged(type(one)(pipeline, one.contract, one.holdout), tmp_path, "rare", signing_key)
     assert done.format == "skops"
     assert done.fallback_reason
     requirements = (Path(open_bentoml().bentos.get(done.tag).path) / "env" / "python" / "requirements.txt").read_text()
@@ -93,8 +98,8 @@ def test_a_network_that_onnx_cannot_take_is_served_from_skops_without_torch(cred
     assert [answer["probabilities"]["1"] for answer in answers] == pytest.approx(expected)
 
 
-def test_a_model_changed_after_packaging_is_never_served(fitted, tmp_path, port):
-    done = packaged(fitted("linear binary"), tmp_path, "tampered")
+def test_a_model_changed_after_packaging_is_never_served(fitted, signing_key, tmp_path, port):
+    done = packaged(fitted("linear binary"), tmp_path, "tampered", signing_key)
     (Path(open_bentoml().models.get(done.model_tag).path) / "model.onnx").write_bytes(b"another model")
     started = time.monotonic()
     with (
@@ -117,17 +122,18 @@ def test_an_unknown_bento_is_an_error_with_the_servers_own_words(tmp_path, port)
     assert any("nobody" in problem for problem in caught.value.problems)
 
 
-def test_a_server_that_ignores_the_request_to_stop_is_killed_with_its_workers(fitted, tmp_path, port, monkeypatch):
+def test_a_server_that_ignores_the_request_to_stop_is_killed_with_its_workers(fitted, signing_key, tmp_path, port, monkeypatch):
     monkeypatch.setattr("workbench.serving.server.STOP_SECONDS", 1.0)
-    done = packaged(fitted("linear multiclass"), tmp_path, "stubborn")
+    done = packaged(fitted("linear multiclass"), tmp_path, "stubborn", signing_key)
     with serving(done.tag, port=port, predictions=tmp_path / "log", log=tmp_path / "serve.log") as server:
-        assert len(processes_of(done.tag)) == 2
+        assert psutil.Process(server.process.pid).children()
         server.process.send_signal(signal.SIGSTOP)
+    assert server.process.poll() == -signal.SIGKILL
     assert processes_of(done.tag) == []
 
 
-def test_workers_that_a_killed_server_left_behind_are_found(fitted, tmp_path, port):
-    done = packaged(fitted("linear multiclass"), tmp_path, "orphaned")
+def test_workers_that_a_killed_server_left_behind_are_found(fitted, signing_key, tmp_path, port):
+    done = packaged(fitted("linear multiclass"), tmp_path, "orphaned", signing_key)
     with serving(done.tag, port=port, predictions=tmp_path / "log", log=tmp_path / "serve.log") as server:
         server.process.kill()
         server.process.wait()
@@ -135,8 +141,8 @@ def test_workers_that_a_killed_server_left_behind_are_found(fitted, tmp_path, po
     assert processes_of(done.tag) == []
 
 
-def test_two_workers_answer_and_log_to_files_of_their_own(fitted, tmp_path, port):
-    done = packaged(fitted("linear regression"), tmp_path, "two")
+def test_two_workers_answer_and_log_to_files_of_their_own(fitted, signing_key, tmp_path, port):
+    done = packaged(fitted("linear regression"), tmp_path, "two", signing_key)
     row = fitted("linear regression").holdout.row(0, named=True)
     with serving(done.tag, port=port, predictions=tmp_path / "log", log=tmp_path / "serve.log", workers=2) as server:
         asked = 0

@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 from annotated_types import Ge
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from workbench import session
 from workbench.errors import BadInput, ParametersInvalid
@@ -198,6 +200,16 @@ def test_a_widget_is_shown_to_people_and_its_picture_where_nobody_looks(layout, 
     session.show("the widget", static=lambda: "its picture")
     session.show("a table")
     assert capsys.readouterr().out.splitlines() == ["the widget", "its picture", "a table"]
+
+
+def test_a_figure_that_was_drawn_without_pyplot_is_a_picture_in_its_notebook():
+    source = (
+        "import sys; from matplotlib.figure import Figure; from workbench import session; "
+        "figure = Figure(); figure.subplots(); session.show(figure); assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    notebook = new_notebook(cells=[new_code_cell(source)])
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    assert "image/png" in notebook.cells[0].outputs[0].data
 
 
 def test_a_figure_is_shown_once(layout, capsys):

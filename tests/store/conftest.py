@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import DDL, create_engine, make_url, text
+from sqlalchemy import create_engine, text
 
 from workbench.records import Acceptance, DatasetVersion, new_id
 from workbench.store import Control
@@ -20,22 +18,9 @@ WRITER = Path(__file__).with_name("writer.py")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty control database."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'control.db'}"
-        return
-    server = os.environ.get("WORKBENCH_TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("WORKBENCH_TEST_POSTGRES_URL names no PostgreSQL in which these tests may create schemas")
-    schema = f"workbench_{uuid.uuid4().hex}"
-    engine = create_engine(server)
-    with engine.begin() as connection:
-        connection.execute(DDL(f"CREATE SCHEMA {schema}"))
-    yield make_url(server).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(DDL(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
+    return f"sqlite:///{tmp_path / 'control.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
 @pytest.fixture
@@ -120,4 +105,4 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if sys.platform != "linux" or mount is None or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("no small file system can be mounted here: that takes Linux and root")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)  # also where a test that failed left a file open

@@ -30,7 +30,8 @@ def test_every_change_leaves_an_audit_row(control, dataset, follow, sql, audited
     control.start_run(run="experiment-1", flow="experiment", actor="bob", process=os.getpid())
     control.add(follow(dataset.id, run="experiment-1", id="acceptance-1"))
     control.end_run("experiment-1", actor="bob", failure="a reason")
-    assert sql("SELECT actor, action, subject FROM audit ORDER BY sequence") == [
+    named = "SELECT name, action, subject FROM audit JOIN people ON pseudonym = actor ORDER BY sequence"
+    assert sql(named) == [
         ("ann", "add dataset", "dataset-1"),
         ("bob", "start run", "experiment-1"),
         ("ann", "add acceptance", "acceptance-1"),
@@ -54,7 +55,7 @@ def test_the_database_itself_refuses_to_rewrite_history(control, dataset, sql, t
     with pytest.raises(REFUSALS), control.write(actor="eve", action="rewrite", subject=table) as connection:
         connection.execute(text(statement.format(table)))
     assert control.all() == [dataset]
-    assert sql("SELECT actor FROM audit") == [("ann",)]
+    assert sql("SELECT name FROM audit JOIN people ON pseudonym = actor") == [("ann",)]
 
 
 def test_the_database_itself_refuses_to_forget_a_run_or_to_end_it_twice(control, sql):

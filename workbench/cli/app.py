@@ -10,10 +10,25 @@ from typing import Annotated
 
 import typer
 
+from workbench.cli.audit import audit_app
 from workbench.cli.check import check
+from workbench.cli.evidence import evidence, verify
 from workbench.cli.execute import execute
 from workbench.cli.output import console, errors, print_done, print_json, print_next, print_table
 from workbench.cli.pairs import pairs
+from workbench.cli.release import (
+    approve,
+    erase,
+    print_registered,
+    print_standing,
+    promote,
+    register,
+    reject,
+    rollback,
+    waive,
+)
+from workbench.cli.server import login, logout, server_app, sign_in
+from workbench.cli.users import users_app
 from workbench.errors import BadInput
 
 __all__ = ["app"]
@@ -27,8 +42,17 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List model versions, or accept one that waits for a person.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+app.add_typer(audit_app, name="audit")
 app.command()(check)
 app.command()(execute)
+app.command()(verify)
+app.command()(evidence)
+for command in (register, approve, reject, waive, promote, rollback, erase):
+    app.command()(command)
+app.add_typer(server_app, name="server")
+app.command()(login)
+app.command()(logout)
+app.add_typer(users_app, name="users")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
@@ -163,7 +187,10 @@ def runs(
 
 
 @models_app.callback()
-def models(context: typer.Context, json: Json = False) -> None:
+def models(
+    context: typer.Context,
+    json: Json = False,
+) -> None:
     """List model versions, newest first."""
     context.obj = json  # `workbench models --json accept ID` asks for JSON as well
     if context.invoked_subcommand is None:
@@ -171,6 +198,22 @@ def models(context: typer.Context, json: Json = False) -> None:
         from workbench.settings import find_project
 
         print_models(find_project(), as_json=json)
+
+
+@models_app.command("registered")
+def registered(context: typer.Context, json: Json = False) -> None:
+    """List what is registered for release, with its stage and the gates it misses; in a team, as the server knows it."""
+    print_registered(as_json=json or bool(context.obj))
+
+
+@models_app.command("show")
+def show(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="The id of a packaged model version.")],
+    json: Json = False,
+) -> None:
+    """Show where a model stands: its stage, every gate with its reason, and who has decided what."""
+    print_standing(model, as_json=json or bool(context.obj))
 
 
 @models_app.command("accept")
@@ -181,18 +224,17 @@ def accept(
     json: Json = False,
 ) -> None:
     """Accept a model whose fairness review was INCONCLUSIVE, and say why."""
-    from workbench.orchestration.packaging import accept_model
-    from workbench.orchestration.projects import find_model
+    from workbench.orchestration.planes import connect
+    from workbench.registry.saved_login import in_team
     from workbench.settings import find_project
-    from workbench.store import open_control
 
-    with open_control(find_project()) as control:
-        acceptance = accept_model(find_model(model, control), control, reason=reason)
+    with connect(find_project(), sign_in=sign_in) as plane:
+        acceptance = plane.review(model, reason=reason)
     if json or context.obj:
         print_json({"acceptance": acceptance.id, "model": acceptance.parent})
     else:
         print_done(f"{acceptance.id} accepts {acceptance.parent}")
-        print_next(f"workbench package {acceptance.parent}")
+        print_next(f"workbench {'models show' if in_team() else 'package'} {acceptance.parent}")
 
 
 @app.command()
@@ -201,19 +243,21 @@ def package(
     json: Json = False,
 ) -> None:
     """Build the bento of a model version, with a proof that it predicts the same."""
+    from workbench.governance.audit import witness
     from workbench.orchestration.packaging import package_model
     from workbench.orchestration.projects import find_model
+    from workbench.registry.saved_login import in_team
     from workbench.settings import find_project
     from workbench.store import Objects, open_control
 
     layout = find_project()
-    with open_control(layout) as control:
+    with open_control(layout, witness=witness(layout)) as control:
         build = package_model(find_model(model, control), layout, control, Objects(layout.objects))
     if json:
         print_json({"bento": build.id, "tag": build.tag, "digest": build.digest, "format": build.format})
     else:
         print_done(f"{build.tag} ({build.format}), record {build.id}")
-        print_next("workbench serve")
+        print_next("workbench register" if in_team() else f"workbench serve, or release it: workbench models show {build.parent}")
 
 
 @app.command()

@@ -121,10 +121,12 @@ def _print(layout: Layout, records: list[Record], clock: _Clock, request: str, *
     console.print(f"requests: {clock.seconds['requests']:.1f} s in all, nothing is left running\n")
     console.print("where to look next", style="bold")
     program = _program(layout.root)
+    model = next(record.id for record in records if record.kind == "model")
     for what, how in (
         ("open the notebooks", f"cd {shlex.quote(_from_here(layout.root))} && {program} lab"),
         ("the drift report", f"open {shlex.quote(str(layout.reports))}/*.html"),
         ("where one answer came from", f"{program} trace {request}"),
+        ("what it takes to release it", f"{program} models show {model}"),
         ("serve it again", f"{program} serve"),
     ):
         console.print(f"  {what:<28} {how}", markup=False)

@@ -16,6 +16,7 @@ from typer.main import get_group
 
 from workbench.cli.app import app
 from workbench.cli.output import errors, print_error
+from workbench.cli.permissions import require_declared
 from workbench.errors import BadInput, WorkbenchError
 
 if TYPE_CHECKING:
@@ -49,8 +50,14 @@ def main() -> None:
 
 @cache
 def commands() -> TyperGroup:
-    """The tree of all commands, which takes longer to build than many of them to run."""
-    return get_group(app)
+    """The tree of all commands, which takes longer to build than many of them to run.
+
+    Raises:
+        WorkbenchError: a command declares no permission.
+    """
+    group = get_group(app)
+    require_declared(group)
+    return group
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -26,6 +26,7 @@ def forward(arguments: Sequence[str]) -> int | None:
     """
     if not arguments or arguments[0] not in FORWARDED:
         return None
+    os.environ.pop("WORKBENCH_TOKEN", None)  # what runs in a notebook must not act as the person
     job = {"arguments": list(arguments)}
     try:
         process, wire = ask_job("workbench.cli.forwarded:run", job, folder=os.getcwd(), environment=dict(os.environ))

@@ -13,6 +13,7 @@ from workbench.cli.output import console, print_done, print_json, print_next, pr
 from workbench.errors import NotFound
 from workbench.orchestration.describing import HOP_WORDS, describe, in_journey_order, seconds_of
 from workbench.records import BentoBuild, ModelVersion, MonitoringReport, Record
+from workbench.registry.standings import placed_all
 from workbench.settings import Layout
 from workbench.store import Control, open_control
 
@@ -59,7 +60,9 @@ def print_models(layout: Layout, *, as_json: bool) -> None:
     """Every model version, newest first, with how far it has come."""
     with open_control(layout) as control:
         versions = [record for record in reversed(control.all(kind="model")) if isinstance(record, ModelVersion)]
-        standing = {version.id: _standing(version, control) for version in versions}
+        with control.read() as connection:
+            stages = {place.model: place.stage for place in placed_all(connection) if place.stage != "candidate"}
+        standing = {version.id: stages.get(version.id) or _standing(version, control) for version in versions}
     if as_json:
         print_json([{**msgspec.to_builtins(version), "standing": standing[version.id]} for version in versions])
     elif not versions:
@@ -70,7 +73,7 @@ def print_models(layout: Layout, *, as_json: bool) -> None:
 
 
 def _standing(version: ModelVersion, control: Control) -> str:
-    """How far a version has come: waiting for a person, accepted, packaged or served; or that nobody passed."""
+    """How far a version has come before any release: waiting for a person, accepted, packaged, served; or that none passed."""
     accepted = control.all(kind="acceptance", parent=version.id)
     parents = [version, *accepted]
     bentos = [bento for parent in parents for bento in control.all(kind="bento", parent=parent.id)]

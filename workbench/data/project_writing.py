@@ -13,7 +13,7 @@ import tomlkit
 from workbench.data.inspection import Inspection, inspect
 from workbench.data.reading import read_table
 from workbench.errors import BadInput, DatasetUnusable, ProjectInvalid, did_you_mean
-from workbench.project import Fairness, Monitoring, Serving, Training, read_project
+from workbench.project import Fairness, Gates, Monitoring, Serving, Training, read_project
 from workbench.settings import PROJECT_FILE
 from workbench.store.objects import replace_file
 
@@ -72,6 +72,7 @@ def write_project(  # noqa: PLR0913 - each is one key of the file
         "dataset": _dataset(found, source, target, sensitive, entity, time, owner),
         "training": _training(),
         "fairness": _fairness(found, favourable or found.favourable),
+        "gates": _gates(found.task),
         "serving": _serving(name),
         "monitoring": _monitoring(),
     }
@@ -188,6 +189,27 @@ def _fairness(found: Inspection, favourable: str | None) -> Table:
             ("favourable", favourable, "the outcome people want to get: please check"),
         ],
     )
+
+
+def _gates(task: str) -> Table:
+    default = Gates()
+    table = _section(
+        "What a model must pass before production. Approvals name the digest of this table: a change of it voids them.",
+        [
+            ("fairness", default.fairness, "PASS, or accepted: a reviewer accepted an INCONCLUSIVE one; any: no gate"),
+            ("contract", default.contract, "the rows met the data contract"),
+            ("parity", default.parity, "what is served provably predicts the same as what was trained"),
+            ("signature", default.signature, "every packaged file is signed; never waived"),
+            ("approvals", default.approvals, "how many people must approve exactly these bytes; never waived"),
+            ("roles", _array(default.roles), "whose approvals count: approver, reviewer"),
+            ("approval_days", default.approval_days, "how long an approval counts"),
+        ],
+    )
+    table.add(tomlkit.comment("oldest_days = 30         how old a package may be"))
+    metric, bound = ("rmse", "ceiling = 10.0") if task == "regression" else ("accuracy", "floor = 0.75")
+    table.add(tomlkit.comment("[gates.metrics]          the confidence bound on the holdout counts, not the value"))
+    table.add(tomlkit.comment(f"{metric} = {{ {bound}, worse_by = 0.01 }}    worse_by: than the model that is live"))
+    return table
 
 
 def _serving(name: str) -> Table:

@@ -13,7 +13,10 @@ import msgspec
 
 from workbench.data.contract import MISSING, Contract
 from workbench.errors import NotFound, RunFailed, did_you_mean
+from workbench.governance.audit import witness
+from workbench.governance.model_key import TRUSTED_KEY, trusted_key_file
 from workbench.orchestration.packaging import ancestor
+from workbench.orchestration.verifying import verify_model
 from workbench.project import read_project
 from workbench.records import BentoBuild, Deployment, ModelVersion, PreparedData, new_id
 from workbench.settings import Layout, actor, environment, revision
@@ -54,14 +57,16 @@ def deployed(layout: Layout, *, tag: str | None = None, host: str | None = None,
 
     Raises:
         NotFound: the project has no such bento.
+        Tampered: a file that the model rests on is not what was recorded.
         BadInput: the address is not a loopback address.
         RunFailed: the service does not become ready; the message holds the end of its log.
     """
     from workbench.serving.server import serving
 
-    project, control = read_project(layout.project_file), open_control(layout)
+    project, control = read_project(layout.project_file), open_control(layout, witness=witness(layout))
     try:
         bento = _bento(tag, control)
+        verify_model(bento.id, layout, control)
         deployment = new_id("deployment")
         folder = layout.predictions / deployment
         with serving(
@@ -70,7 +75,7 @@ def deployed(layout: Layout, *, tag: str | None = None, host: str | None = None,
             port=(project.serving.port if port is None else port) or _free_port(),
             predictions=folder,
             log=folder / "service.log",
-            environment=environment(layout),
+            environment={**environment(layout), TRUSTED_KEY: str(trusted_key_file(layout).resolve())},
         ) as server:
             record = Deployment(
                 id=deployment,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from workbench.records import (
     KINDS,
     Acceptance,
+    Approval,
     BentoBuild,
     Candidate,
     DatasetVersion,
@@ -16,6 +17,8 @@ from workbench.records import (
     MonitoringReport,
     PreparedData,
     Record,
+    Release,
+    Waiver,
 )
 
 __all__ = ["HOP_WORDS", "describe", "in_journey_order", "seconds_of"]
@@ -28,6 +31,9 @@ HOP_WORDS: Mapping[str, str] = {
     "model": "choose",
     "acceptance": "choose",
     "bento": "package",
+    "approval": "release",
+    "waiver": "release",
+    "release": "release",
     "deployment": "release",
     "report": "watch",
 }
@@ -64,6 +70,15 @@ def describe(record: Record) -> str:  # noqa: PLR0911 - one case for each kind o
             return f"accepted by {record.actor}: {record.reason}"
         case BentoBuild():
             return f"{record.tag} ({record.format}), sha256 {record.digest[:12]}"
+        case Approval():
+            verb = "approved" if record.decision == "approve" else "rejected"
+            return f"{verb} by {record.actor} as {record.role}" + (f": {record.comment}" if record.comment else "")
+        case Waiver():
+            return f"{record.actor} waived {record.gate} until {record.expires[:10]}: {record.reason}"
+        case Release():
+            moved = "came back to" if record.rollback else "moved to"
+            instead = f" in place of {record.previous}" if record.previous else ""
+            return f"{moved} {record.stage} of {record.service}, generation {record.generation}{instead}, by {record.actor}"
         case Deployment():
             return f"served at {record.url}"
         case MonitoringReport():

@@ -16,6 +16,7 @@ import msgspec
 from workbench.errors import NotebookFailed, NotebookInvalid, RunFailed, WorkbenchError, did_you_mean
 from workbench.execution.parameters import read_parameters
 from workbench.execution.step import Step, StepResult
+from workbench.governance.audit import witness
 from workbench.orchestration.continuing import continuation_of
 from workbench.orchestration.parameters import check_parameters
 from workbench.orchestration.progress import Progress
@@ -84,7 +85,7 @@ def run_hop(hop: Hop) -> HopResult:
         WorkbenchError: the notebook was refused or failed; the run is marked failed with the reason.
     """
     layout = find_project()
-    control, objects = open_control(layout), Objects(layout.objects)
+    control, objects = open_control(layout, witness=witness(layout)), Objects(layout.objects)
     progress = Progress(layout.runs / hop.run, hop=hop.name, task=f"{hop.task}-{hop.attempt}", notebook=hop.notebook)
     try:
         control.start_run(run=hop.run, flow=hop.flow, actor=actor(), process=os.getppid(), again=hop.attempt > 0)

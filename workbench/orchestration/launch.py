@@ -17,6 +17,7 @@ from typing import Any
 
 from workbench.errors import NotFound, RunFailed
 from workbench.orchestration.progress import Event, read_events
+from workbench.orchestration.run_tokens import run_variables
 from workbench.records import new_id
 from workbench.settings import Layout, environment
 from workbench.store import open_control
@@ -76,12 +77,13 @@ def launch(
         run_file = Path(folder) / "run"
         command = [sys.executable, str(script), "--quiet", "--no-pylint", *_verb(origin, parameters, options)]
         command += ["--run-id-file", str(run_file), "--max-workers", str(workers)]
-        log = layout.runs / f"{new_id(flow)}.log"
-        with log.open("wb") as output:
+        name = new_id(flow)
+        log = layout.runs / f"{name}.log"
+        with run_variables(name) as held, log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and the project's own flow
                 command,
                 cwd=layout.root,
-                env={**_shared_cores(environment(layout), workers), **(variables or {})},
+                env={**_shared_cores(environment(layout), workers), **(variables or {}), **held},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

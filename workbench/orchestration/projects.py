@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import BadInput, DatasetUnusable, DataUnreadable, NotFound, did_you_mean
+from workbench.governance.audit import witness
 from workbench.orchestration.continuing import KEEP, KEEP_SECONDS
 from workbench.orchestration.launch import launch
 from workbench.orchestration.parameters import parse_texts
@@ -140,7 +141,7 @@ def _register(layout: Layout) -> str:
     from workbench.data.datasets import register
 
     project = read_project(layout.project_file)
-    control = open_control(layout)
+    control = open_control(layout, witness=witness(layout))
     try:
         objects = Objects(layout.objects)
         return register(project, layout, control, objects, actor=actor(), revision=revision(layout.root)).id
@@ -186,7 +187,7 @@ def run_watch(
     """
     from workbench.orchestration.watching import find_window  # loads polars
 
-    control = open_control(layout)
+    control = open_control(layout, witness=witness(layout))
     try:
         find_window(layout, control, rows=rows, since=since)
     finally:
@@ -206,10 +207,11 @@ def _require_runnable(project: Project, layout: Layout) -> None:
                 f"workbench.toml lists the candidate {name!r}, but {layout.notebooks / name}.ipynb does not exist",
                 hint="Mend training.candidates, or put the notebook there.",
             )
-    if project.training.metric is not None:
+    if measured := [*filter(None, [project.training.metric]), *project.gates.metrics]:
         from workbench.training.metrics import metric  # loads scikit-learn
 
-        metric(project.training.metric, project.dataset.task)
+        for wanted in measured:
+            metric(wanted, project.dataset.task)
     contract = infer_contract(read_table(layout.root / project.dataset.source), project.dataset)
     favourable = project.fairness.favourable
     if favourable is not None and contract.classes and favourable not in contract.classes:

@@ -84,12 +84,13 @@ def finish() -> None:
 
 @contextmanager
 def _place() -> Iterator[_Place]:
+    from workbench.governance.audit import witness
     from workbench.store import Objects, open_control  # loads SQLAlchemy; who only starts the flow needs none
 
     layout = find_project()
     flow = str(current.flow_name).removesuffix("Flow").lower()
     run = f"{flow}-{current.run_id}"
-    control = open_control(layout)
+    control = open_control(layout, witness=witness(layout))
     try:
         control.start_run(run=run, flow=flow, actor=actor(), process=os.getppid(), again=bool(current.retry_count))
         yield _Place(run, layout, control, Objects(layout.objects))

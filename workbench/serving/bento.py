@@ -21,10 +21,11 @@ from packaging.utils import canonicalize_name
 import workbench
 from workbench.errors import ComponentMissing, PackagingFailed, bounded
 from workbench.serving.scorer.manifest import MANIFEST, Manifest
+from workbench.serving.scorer.signature import SIGNATURE
 from workbench.serving.scorer.trusted import open_skops
 from workbench.settings import TELEMETRY_OFF, templates
 
-__all__ = ["build_bento", "is_stored", "open_bentoml", "pinned"]
+__all__ = ["bento_folder", "build_bento", "date", "model_folder", "open_bentoml", "pinned", "remove_bento"]
 
 REQUIREMENTS = {
     "onnx": ("bentoml", "numpy", "onnxruntime", "pydantic"),
@@ -48,18 +49,42 @@ def open_bentoml() -> ModuleType:
     return bentoml
 
 
-def is_stored(tag: str) -> bool:
-    """Whether BentoML's store holds a bento with this tag: it is outside the project, and people may clean it."""
-    bentoml = open_bentoml()
-    try:
-        bentoml.bentos.get(tag)
-    except bentoml.exceptions.BentoMLException:
-        return False
-    return True
+def bento_folder(tag: str) -> Path | None:
+    """Where BentoML's store keeps a bento, or None: the store is outside the project, and people may clean it."""
+    return _stored(tag, "bento_store_dir")
 
 
-def build_bento(manifest: Manifest, *, model_tag: str, model_file: Path, folder: Path) -> None:
-    """Builds `name:version` of a manifest, unless the store already holds a bento of exactly the same content.
+def model_folder(tag: str) -> Path | None:
+    """Where BentoML's store keeps a model, or None."""
+    return _stored(tag, "model_store_dir")
+
+
+def _stored(tag: str, store: str) -> Path | None:
+    """The folder of a tag, without parsing what is in it: it is read to be verified, and may hold anything."""
+    open_bentoml()
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    name, _, version = tag.partition(":")
+    folder = Path(getattr(BentoMLContainer, store).get(), name, version)
+    return folder if version and folder.is_dir() else None
+
+
+def remove_bento(tag: str) -> None:
+    """Removes a bento from BentoML's store."""
+    open_bentoml().bentos.delete(tag)
+
+
+def date(description: Path, made: str) -> None:
+    """Writes `made` in place of the clock's time into BentoML's description of a model or bento.
+
+    Nothing else in it depends on when it was built, so the same model gives the same bytes, and its signature holds again.
+    """
+    text = description.read_text(encoding="utf-8")
+    description.write_text(re.sub(r"(creation_time: )'[^']*'", rf"\g<1>'{made}'", text), encoding="utf-8")
+
+
+def build_bento(manifest: Manifest, *, model_tag: str, model_file: Path, signature: bytes, made: str, folder: Path) -> Path:
+    """Builds `name:version` of a manifest anew; the same content dated the same gives the same bytes.
 
     The build runs in its own process inside the generated folder, so it imports the copied modules and not this installation:
     a module that the bento would miss fails here.
@@ -68,20 +93,21 @@ def build_bento(manifest: Manifest, *, model_tag: str, model_file: Path, folder:
         manifest: The model's manifest.
         model_tag: The stored model the bento carries.
         model_file: The skops file, asked which of our own classes it holds.
+        signature: The signature over the model's files, which travels with them.
+        made: When it counts as made (ISO 8601).
         folder: Generated anew; left behind for people who want to look.
+
+    Returns:
+        The bento's folder.
 
     Raises:
         PackagingFailed: BentoML cannot build; the end of its output is in the message.
     """
     _generate(manifest, model_tag=model_tag, model_file=model_file, folder=folder)
-    bentoml = open_bentoml()
+    (folder / SIGNATURE).write_bytes(signature)
     tag = f"{manifest.name}:{manifest.version}"
-    try:
-        if _same(folder, Path(bentoml.bentos.get(tag).path) / "src"):
-            return
-        bentoml.bentos.delete(tag)
-    except bentoml.exceptions.BentoMLException:
-        pass  # not built yet
+    if bento_folder(tag) is not None:
+        remove_bento(tag)
     command = [sys.executable, "-m", "bentoml", "build", ".", "--version", manifest.version, "--output", "tag"]
     try:
         done = subprocess.run(  # noqa: S603
@@ -101,6 +127,9 @@ def build_bento(manifest: Manifest, *, model_tag: str, model_file: Path, folder:
             problems=[bounded(line) for line in (done.stdout + done.stderr).strip().splitlines()[-8:]],
             hint=f"Look into {folder}, or run there: python -m bentoml build",
         )
+    built = Path(open_bentoml().bentos.get(tag).path)
+    date(built / "bento.yaml", made)
+    return built
 
 
 def pinned(names: Iterable[str]) -> list[str]:
@@ -177,16 +206,3 @@ def _own_imports(source: str) -> list[str]:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-
-
-def _same(generated: Path, built: Path) -> bool:
-    """Whether a built bento holds exactly the generated files; BentoML rewrites bentofile.yaml, so it is left out."""
-    return _contents(generated) == _contents(built)
-
-
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "bentofile.yaml" and "__pycache__" not in path.parts
-    }

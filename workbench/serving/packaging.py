@@ -14,21 +14,31 @@ import polars as pl
 from sklearn.pipeline import Pipeline
 
 from workbench.data.contract import MISSING, Column, Contract
-from workbench.errors import BadInput, PackagingFailed, RunFailed
-from workbench.serving.bento import build_bento, open_bentoml
+from workbench.errors import BadInput, PackagingFailed, RunFailed, Tampered
+from workbench.serving.bento import bento_folder, build_bento, date, model_folder, open_bentoml
 from workbench.serving.conversion import to_onnx
 from workbench.serving.formats import read_model
 from workbench.serving.parity import Parity, prove_parity
 from workbench.serving.scorer.manifest import MANIFEST, MODEL_FILES, Feature, Manifest, read_manifest, verified_content
+from workbench.serving.scorer.signature import verify_folder
+from workbench.serving.signing import Key, sign_folder
 
-__all__ = ["Package", "package"]
+__all__ = ["Package", "Signatures", "package"]
 
 PROOF = "parity.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signatures:
+    """The signature over the model's files, and the one over the bento's, which hold the first."""
+
+    model: bytes
+    bento: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A packaged model. `digest` is the sha256 of the manifest, which holds the sha256 of every other file.
+    """A packaged model. `digest` is the sha256 of the manifest, which holds the sha256 of every other file of the model.
 
     `fallback_reason` says why the model is served as skops; `parity` is None when ONNX could not be tried at all.
     """
@@ -39,6 +49,7 @@ class Package:
     format: Literal["onnx", "skops"]
     parity: Parity | None
     fallback_reason: str | None
+    signatures: Signatures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +73,12 @@ def package(  # noqa: PLR0913 - each is a fact the package is made of
     max_rows: int,
     max_body_bytes: int = 1_000_000,
     labels: Mapping[str, str],
+    made: str,
+    key: Key,
+    signed: Signatures | None = None,
     build_folder: Path,
 ) -> Package:
-    """Converts, proves, stores and builds; doing it again for the same model and version gives the same package.
+    """Converts, proves, stores, signs and builds; doing it again for the same model and version gives the same package.
 
     Args:
         model_path: The fitted pipeline as a skops file.
@@ -75,6 +89,9 @@ def package(  # noqa: PLR0913 - each is a fact the package is made of
         max_rows: The most rows one request may hold.
         max_body_bytes: The largest request body.
         labels: Where the model comes from, such as record ids.
+        made: When the model counts as made (ISO 8601); the package holds this and not the clock's time.
+        key: What the files are signed with.
+        signed: The signatures of an earlier package of this version, kept where they still hold.
         build_folder: Where the bento's source folder is generated.
 
     Raises:
@@ -84,16 +101,16 @@ def package(  # noqa: PLR0913 - each is a fact the package is made of
     pipeline = _pipeline(model_path, contract)
     source = model_path.read_bytes()
     tag = f"{name}:{version}"
-    stored = _stored(tag, source, contract)
+    stored = _stored(tag, source, contract, None if signed is None else (signed.model, key.public))
     if stored is None:
         converted = _convert(pipeline, contract, holdout)
         files = _files(source, converted)
         limits = (max_rows, max_body_bytes)
         manifest = _manifest(pipeline, contract, converted, files, name=name, version=version, limits=limits, labels=labels)
-        _store(tag, {**files, MANIFEST: manifest.content()}, labels)
+        _store(tag, {**files, MANIFEST: manifest.content()}, labels, made)
     else:
         manifest, converted = stored
-    build_bento(manifest, model_tag=tag, model_file=model_path, folder=build_folder / f"{name}-{version}")
+    folder = build_folder / f"{name}-{version}"
     return Package(
         tag=tag,
         model_tag=tag,
@@ -101,7 +118,33 @@ def package(  # noqa: PLR0913 - each is a fact the package is made of
         format=manifest.format,
         parity=converted.parity,
         fallback_reason=converted.reason,
+        signatures=_signed_bento(manifest, model_path, folder, made=made, key=key, signed=signed),
     )
+
+
+def _signed_bento(
+    manifest: Manifest, model_file: Path, folder: Path, *, made: str, key: Key, signed: Signatures | None
+) -> Signatures:
+    """The bento of a stored model and its signatures; one that is whole is kept, any other is built anew."""
+    tag = f"{manifest.name}:{manifest.version}"
+    model = Path(open_bentoml().models.get(tag).path)
+    if signed is not None and _holds(signed.bento, bento_folder(tag), key):
+        return signed
+    signature = signed.model if signed is not None and _holds(signed.model, model, key) else sign_folder(model, key.private)
+    built = build_bento(manifest, model_tag=tag, model_file=model_file, signature=signature, made=made, folder=folder)
+    if signed is not None and _holds(signed.bento, built, key):
+        return signed
+    return Signatures(model=signature, bento=sign_folder(built, key.private))
+
+
+def _holds(signature: bytes, folder: Path | None, key: Key) -> bool:
+    if folder is None:
+        return False
+    try:
+        verify_folder(folder, signature, key.public)
+    except Tampered:
+        return False
+    return True
 
 
 def _pipeline(model_path: Path, contract: Contract) -> Pipeline:
@@ -197,23 +240,27 @@ def _middle(column: Column) -> float:
     return float(np.float32(column.minimum / 2 + column.maximum / 2))
 
 
-def _stored(tag: str, source: bytes, contract: Contract) -> tuple[Manifest, _Converted] | None:
+def _stored(
+    tag: str, source: bytes, contract: Contract, signed: tuple[bytes, bytes] | None
+) -> tuple[Manifest, _Converted] | None:
     """The stored model of this tag, if it is whole and the same; a broken one is removed, as after a kill while storing.
+
+    Where an earlier signature and its public key are given, whole means that the signature holds.
 
     Raises:
         BadInput: the tag holds another model, which is never overwritten.
     """
-    bentoml = open_bentoml()
-    try:
-        folder = Path(bentoml.models.get(tag).path)
-    except bentoml.exceptions.BentoMLException:
+    folder = model_folder(tag)
+    if folder is None:
         return None
     try:
         content = (folder / MANIFEST).read_bytes()
         manifest = read_manifest(folder / MANIFEST, digest=hashlib.sha256(content).hexdigest())
         proof = json.loads(verified_content(folder, manifest)[PROOF])
-    except (OSError, RunFailed):
-        bentoml.models.delete(tag)
+        if signed is not None:
+            verify_folder(folder, *signed)
+    except (OSError, RunFailed, Tampered):
+        open_bentoml().models.delete(tag)
         return None
     if manifest.files[MODEL_FILES["skops"]] != hashlib.sha256(source).hexdigest() or manifest.features != _features(contract):
         raise BadInput(f"the version {tag} exists and holds another model", hint="Package under a new version.")
@@ -221,9 +268,10 @@ def _stored(tag: str, source: bytes, contract: Contract) -> tuple[Manifest, _Con
     return manifest, _Converted(onnx=None, parity=parity, reason=proof["fallback_reason"])
 
 
-def _store(tag: str, files: Mapping[str, bytes], labels: Mapping[str, str]) -> None:
+def _store(tag: str, files: Mapping[str, bytes], labels: Mapping[str, str], made: str) -> None:
     """Saves the files into BentoML's model store, whose entries appear whole. Entries can be changed later: see `digest`."""
     bentoml = open_bentoml()
     with bentoml.models.create(tag, labels=dict(labels)) as model:
         for name, content in files.items():
             Path(model.path_of(name)).write_bytes(content)
+    date(Path(bentoml.models.get(tag).path) / "model.yaml", made)

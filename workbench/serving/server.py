@@ -27,7 +27,10 @@ __all__ = ["WORKERS", "Server", "serve_command", "serving"]
 WORKERS = "WORKBENCH_SCORER_WORKERS"
 """The variable that a bento's service reads: BentoML's own option for workers does not reach services of today's kind."""
 
-MARK = "WORKBENCH_SERVER"
+MARK = "WORKBENCH_SERVED_BY"
+AS_SIGNED = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""Python adds no file to a bento that was signed; it would load a changed one there without looking at the source."""
+
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
@@ -87,7 +90,7 @@ def serving(
     _require_free(host, port)
     log.parent.mkdir(parents=True, exist_ok=True)
     mark = secrets.token_hex(8)
-    own = {ENVIRONMENT: str(predictions.resolve()), WORKERS: str(workers), MARK: mark}
+    own = {ENVIRONMENT: str(predictions.resolve()), WORKERS: str(workers), MARK: mark, **AS_SIGNED}
     variables = {**(environment or os.environ), **TELEMETRY_OFF, **own}
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - this Python, serving a bento of ours
@@ -147,12 +150,14 @@ def _stop(process: subprocess.Popen[bytes], mark: str) -> None:
     """Asks the server to finish its requests, then ends whatever of it is left.
 
     BentoML's workers lead sessions of their own, so no signal to the server's group reaches them; the mark in their environment
-    finds them even when the server died first and left them behind.
+    finds them even when the server died first and left them behind. The server itself is known by its number: where the package
+    setproctitle is installed, BentoML's supervisor writes its title over its own arguments and environment.
     """
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
+        process.kill()
     left = [one for one in psutil.process_iter() if _mark_of(one) == mark]
     for one in left:
         with suppress(psutil.Error):

@@ -12,6 +12,7 @@ import msgspec
 from workbench.data.datasets import register
 from workbench.errors import NotFound, did_you_mean
 from workbench.execution.step import Step, current_folder, read_step, write_outcome, write_saved
+from workbench.governance.audit import witness
 from workbench.project import Project, read_project
 from workbench.records import Candidate, DatasetVersion, ModelVersion, Record, Saved, now
 from workbench.registry import Entry, entries_of
@@ -96,7 +97,7 @@ class ProjectBinding:
 
     def find(self, name: str, of: str | None) -> Saved | object:
         """A value of the latest successful run or of a newer draft; `of` names the candidate whose value is wanted."""
-        control, objects = open_control(self.layout), Objects(self.layout.objects)
+        control, objects = open_control(self.layout, witness=witness(self.layout)), Objects(self.layout.objects)
         try:
             if name == "dataset":
                 return _dataset_saved(_registered(self.layout, control, objects))

@@ -95,9 +95,22 @@ def show(thing: object, static: Callable[[], object] | None = None) -> None:
     from IPython.display import display  # only kernels have it loaded
 
     shown = thing if static is None or current_binding().attended else static()
+    figure, by_pyplot = hasattr(shown, "savefig"), "matplotlib.pyplot" in sys.modules
+    if figure and not by_pyplot:
+        _draw_figures()
     display(shown)
-    if hasattr(shown, "savefig") and "matplotlib.pyplot" in sys.modules:
+    if figure and by_pyplot:
         sys.modules["matplotlib.pyplot"].close(shown)  # an open figure would be shown again at the end of the cell
+
+
+def _draw_figures() -> None:
+    """Figures become pictures: a kernel learns that with the import of pyplot, which drawing does not need."""
+    from IPython.core.getipython import get_ipython
+    from IPython.core.pylabtools import select_figure_formats
+
+    shell = get_ipython()
+    if shell is not None:
+        select_figure_formats(shell, {"png"})
 
 
 class _Values(SimpleNamespace):

@@ -16,6 +16,8 @@ __all__ = ["engine_of", "told"]
 
 BACKENDS = ("sqlite", "postgresql")
 BUSY_SECONDS = 30
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", f"busy_timeout={BUSY_SECONDS * 1000}")
+"""`secure_delete` overwrites what is deleted with zeros, wherever in the file it was (SQLite, "PRAGMA secure_delete")."""
 
 
 def engine_of(url: str) -> Engine:
@@ -51,7 +53,7 @@ def _sqlite(location: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # SQLAlchemy's own BEGIN below decides the kind of transaction
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}"):
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -16,7 +16,7 @@ from typing import IO, cast
 from workbench.errors import NotFound
 from workbench.store.sink import Sink
 
-__all__ = ["Objects", "digest_of", "replace_file"]
+__all__ = ["Objects", "digest_of", "replace_file", "sync_folder"]
 
 PARTIAL = ".writing-"
 DAY = 24 * 60 * 60
@@ -28,7 +28,8 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -60,7 +61,7 @@ def _publish(temporary: Path, target: Path) -> None:
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def replace_file(target: Path, content: bytes) -> None:
@@ -110,7 +111,7 @@ class Objects:
         size, target = temporary.stat().st_size, self._place(digest)
         if not target.exists():
             target.parent.mkdir(exist_ok=True)
-            _sync_folder(self.root)
+            sync_folder(self.root)
             temporary.chmod(0o400)
             _publish(temporary, target)
         return digest, size
