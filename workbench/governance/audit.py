@@ -130,7 +130,7 @@ def verify_audit(
         with opened() as control, closing(control.entries()) as entries:
             return verify(entries, signed, trusted)
     except WorkbenchError as error:
-        return Verification(state="unverifiable", reason=error.message, entries=0)
+        return Verification(state="unverifiable", reason=". ".join(filter(None, (error.message, error.hint))), entries=0)
 
 
 def export_head(place: Audited, control: Control, *, heads: Path | None = None) -> Head | None:

@@ -50,7 +50,7 @@ class Upload:
 
 
 class Projects:
-    """Opens what belongs to a project. The databases are opened once each, and closed with the server."""
+    """Opens what belongs to a project. None keeps one of the hundred connections that a PostgreSQL has for all by default."""
 
     def __init__(self, folder: Path, database_url: str | None) -> None:
         self._folder = folder
@@ -89,7 +89,7 @@ class Projects:
         home = self.home(project)
         with self._lock:
             if project not in self._open:
-                self._open[project] = Control(self._url(project, home), witness=witness(AuditFolder(home)))
+                self._open[project] = Control(self._url(project, home), witness=witness(AuditFolder(home)), idle=0)
             return self._open[project]
 
     def _url(self, project: str, home: Path) -> str:

@@ -78,9 +78,15 @@ def _alive(process: int, process_started: str) -> bool:
 class Control:
     """Reads and writes the control database of one project or team."""
 
-    def __init__(self, url: str, *, witness: Callable[[int, str], None] | None = None) -> None:
-        """`witness` is told sequence and hash of every hundredth entry of the audit, once it is committed."""
-        self._engine, self._witness = engine_of(url), witness
+    def __init__(self, url: str, *, witness: Callable[[int, str], None] | None = None, idle: int = 5) -> None:
+        """Opens the database, and makes or migrates its tables.
+
+        Args:
+            url: where it is.
+            witness: is told sequence and hash of every hundredth entry of the audit, once it is committed.
+            idle: how many connections to a PostgreSQL stay open for the next use.
+        """
+        self._engine, self._witness = engine_of(url, idle=idle), witness
         try:
             if not self._current():  # who only reads waits for no writer
                 self._make_current()

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from workbench.errors import BadInput, ComponentMissing
 
@@ -20,8 +21,12 @@ PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_de
 """`secure_delete` overwrites what is deleted with zeros, wherever in the file it was (SQLite, "PRAGMA secure_delete")."""
 
 
-def engine_of(url: str) -> Engine:
+def engine_of(url: str, *, idle: int) -> Engine:
     """The engine of a SQLite or PostgreSQL database; nothing is connected yet.
+
+    Args:
+        url: where it is.
+        idle: how many connections to a PostgreSQL stay open for the next use.
 
     Raises:
         BadInput: the text is no such URL.
@@ -32,7 +37,7 @@ def engine_of(url: str) -> Engine:
         backend = location.get_backend_name()
         if backend not in BACKENDS:
             raise ArgumentError(f"it names {backend}, expected {' or '.join(BACKENDS)}")
-        return _sqlite(location) if backend == "sqlite" else create_engine(location, pool_pre_ping=True)
+        return _sqlite(location) if backend == "sqlite" else _postgresql(location, idle)
     except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise BadInput(
             f"the control database's URL cannot be used: {error}",
@@ -43,6 +48,12 @@ def engine_of(url: str) -> Engine:
             f"the control database needs the driver {error.name}, which is not installed",
             hint="Install it: pip install 'workbench[postgres]'",
         ) from error
+
+
+def _postgresql(location: URL, idle: int) -> Engine:
+    if idle == 0:
+        return create_engine(location, poolclass=NullPool)
+    return create_engine(location, pool_pre_ping=True, pool_size=idle)
 
 
 def _sqlite(location: URL) -> Engine:
