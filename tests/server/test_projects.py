@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,16 @@ def test_many_projects_leave_a_postgresql_its_connections(tmp_path: Path, postgr
     projects = Projects(tmp_path, postgres)
     for number in range(MANY):
         projects.set_policy(f"p{number}", Gates(), actor="ann")
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    deadline = time.monotonic() + 30
     with Control(postgres) as control, control.read() as connection:
-        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        assert connection.exec_driver_sql(count).scalar_one() <= 1, "one may be about to end"
+        while open_ones := connection.exec_driver_sql(others).scalar_one():
+            assert time.monotonic() < deadline, f"{open_ones} connections are kept"
+            time.sleep(0.05)  # PostgreSQL ends the process of a closed connection a moment after the client has gone
+            connection.rollback()  # one transaction sees the same activity however often it asks
     projects.close()
 
 
