@@ -121,10 +121,10 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres(postgres_server: str) -> Iterator[str]:
     """The URL of an empty database on PostgreSQL, a schema of this test's own."""
-    from sqlalchemy import DDL, NullPool, create_engine, make_url
+    from sqlalchemy import DDL, create_engine, make_url
 
     schema = f"workbench_{uuid.uuid4().hex}"
-    engine = create_engine(postgres_server, poolclass=NullPool)  # a test that counts connections finds none of ours
+    engine = create_engine(postgres_server)
     with engine.begin() as connection:
         connection.execute(DDL(f"CREATE SCHEMA {schema}"))
     yield (
@@ -132,3 +132,4 @@ def postgres(postgres_server: str) -> Iterator[str]:
     )
     with engine.begin() as connection:
         connection.execute(DDL(f"DROP SCHEMA {schema} CASCADE"))
+    engine.dispose()

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from workbench.errors import NotFound
 from workbench.project import Gates
@@ -13,6 +14,8 @@ from workbench.server.projects import Projects
 from workbench.store import Control
 
 MANY = 20
+NAME = "many-projects"
+"""What PostgreSQL calls the connections of one test: other tests' servers have theirs in the same database."""
 
 
 def test_each_of_many_projects_answers_for_itself(tmp_path: Path) -> None:
@@ -24,17 +27,14 @@ def test_each_of_many_projects_answers_for_itself(tmp_path: Path) -> None:
 
 
 def test_many_projects_leave_a_postgresql_its_connections(tmp_path: Path, postgres: str) -> None:
-    projects = Projects(tmp_path, postgres)
+    projects = Projects(tmp_path, f"{postgres}&application_name={NAME}")
     for number in range(MANY):
         projects.set_policy(f"p{number}", Gates(), actor="ann")
-    others = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    )
+    kept = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name").bindparams(name=NAME)
     deadline = time.monotonic() + 30
     with Control(postgres) as control, control.read() as connection:
-        while open_ones := connection.exec_driver_sql(others).scalar_one():
-            assert time.monotonic() < deadline, f"{open_ones} connections are kept"
+        while count := connection.execute(kept).scalar_one():
+            assert time.monotonic() < deadline, f"{count} connections are kept"
             time.sleep(0.05)  # PostgreSQL ends the process of a closed connection a moment after the client has gone
             connection.rollback()  # one transaction sees the same activity however often it asks
     projects.close()
