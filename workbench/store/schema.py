@@ -14,10 +14,10 @@ from workbench.store import tables
 
 __all__ = ["VERSION", "is_current", "make_current"]
 
-VERSION = "0002"
+VERSION = "0003"
 """The latest migration in `migrations/versions`."""
 
-KNOWN = ("0001", VERSION)
+KNOWN = ("0001", "0002", VERSION)
 FIRST = {
     "records": {"sequence", "id", "kind", "parent", "run", "actor", "at", "zone", "revision", "body"},
     "runs": {"id", "flow", "state", "actor", "started", "finished", "host", "process", "process_started", "reason"},

@@ -1,7 +1,7 @@
 """The control database's tables and the invariants that live in them.
 
-Records, approvals and audit are append-only, a run ends once, a service has one live model, and an archived model comes back
-only if it was live before.
+Records, approvals and audit are append-only, a run ends once, a service has one live model and at most one rollout under way,
+and an archived model comes back only if it was live before.
 """
 
 from __future__ import annotations
@@ -25,10 +25,25 @@ from sqlalchemy import (
 from workbench.records import KINDS
 from workbench.store.refusals import refusal
 
-__all__ = ["approvals", "audit", "grants", "metadata", "people", "records", "releases", "runs", "tokens", "users", "version"]
+__all__ = [
+    "approvals",
+    "audit",
+    "grants",
+    "metadata",
+    "people",
+    "records",
+    "releases",
+    "rollouts",
+    "runs",
+    "tokens",
+    "users",
+    "version",
+]
 
 RUN_STATES = ("running", "succeeded", "failed")
 STAGES = ("candidate", "staging", "production", "archived")
+STRATEGIES = ("blue-green", "canary", "ab", "shadow")
+ROLLOUT_STATES = ("running", "paused", "promoted", "rolled back")
 TOKENS = ("api", "session", "run", "bootstrap")
 
 metadata = MetaData()
@@ -142,6 +157,36 @@ Index(
     postgresql_where=text("supersedes IS NULL"),
 )
 
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("model", Text, ForeignKey("records.id"), nullable=False),
+    Column("control", Text, ForeignKey("records.id"), nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("weight", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("started", Text, nullable=False),
+    Column("changed", Text, nullable=False),
+    _one_of("strategy", STRATEGIES),
+    _one_of("state", ROLLOUT_STATES),
+    CheckConstraint("weight BETWEEN 0 AND 100 AND step >= 0", name="weight_is_percent"),
+    CheckConstraint("model <> control", name="two_models"),
+)
+"""How a model comes to take a service's traffic, compared with `control`, the live one. `plan` (JSON) is fixed at the start;
+`weight` is the model's share of the traffic in percent, `changed` when `step` or `state` last changed, `reason` why."""
+Index(
+    "one_rollout",
+    rollouts.c.service,
+    unique=True,
+    sqlite_where=text("state IN ('running', 'paused')"),
+    postgresql_where=text("state IN ('running', 'paused')"),
+)
+
 users = Table(
     "users",
     metadata,
@@ -207,3 +252,11 @@ _refuse(
     when="OLD.stage = 'archived' AND NOT (NEW.stage = 'production' AND OLD.was_live = 1)",
 )
 _refuse(releases, "UPDATE", "that a model was live is not forgotten", when="OLD.was_live = 1 AND NEW.was_live = 0")
+_refuse(rollouts, "DELETE", "rollouts are kept")
+_refuse(rollouts, "UPDATE", "a rollout ends once", when="OLD.state NOT IN ('running', 'paused')")
+_refuse(
+    rollouts,
+    "UPDATE",
+    "what a rollout compares stays",
+    when="OLD.model <> NEW.model OR OLD.control <> NEW.control OR OLD.service <> NEW.service OR OLD.plan <> NEW.plan",
+)
