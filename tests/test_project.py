@@ -168,7 +168,7 @@ def test_the_file_that_init_writes_shows_every_field_there_is(tmp_path):
         for key in at:
             table = table[key]
         missing |= {".".join([*at, name]) for name in section.model_fields if name not in table}
-    assert missing <= {"training.metric", "gates.metrics", "gates.oldest_days"}
+    assert missing <= {"training.metric", "gates.metrics", "gates.oldest_days", "rollout.slow_seconds"}
     assert read_project(tmp_path / "workbench.toml").fairness == Fairness(metric="selection_rate", favourable="y")
     assert read_project(tmp_path / "workbench.toml").training == Training()
 

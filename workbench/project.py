@@ -21,8 +21,10 @@ __all__ = [
     "MetricGate",
     "Monitoring",
     "Project",
+    "Rollout",
     "Serving",
     "Task",
+    "Tolerated",
     "Training",
     "parse_project",
     "read_project",
@@ -31,6 +33,7 @@ __all__ = [
 Task = Literal["binary", "multiclass", "regression"]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
+WHOLE = 100
 
 
 class Section(BaseModel):
@@ -114,6 +117,45 @@ class Serving(Section):
     max_body_bytes: int = Field(default=1_000_000, ge=1024)
 
 
+class Tolerated(Section):
+    """By how much a share may differ between the new and the live model before the new one is rolled back; 0.01 is one point."""
+
+    errors: Share = 0.01
+    latency: Share = 0.05
+    predictions: Share = 0.05
+    groups: Share = 0.1
+    labels: Share = 0.05
+
+
+class Rollout(Section):
+    """How a new model takes over from the live one: shares of the traffic in percent, and what each step is judged by.
+
+    `alpha` is the probability that a new model within what is `tolerated` is ever rolled back, over all steps and signals.
+    `slow_seconds` is the time after which an answer counts as slow; left out, what 95 % of the live model's answers need.
+    `undecided` is what happens when a step has lasted `max_hold_seconds` without a decision.
+    """
+
+    steps: tuple[int, ...] = (10, 50, 100)
+    alpha: Share = 0.01
+    minimum_answers: int = Field(default=500, ge=1)
+    max_hold_seconds: int = Field(default=86_400, ge=1)
+    undecided: Literal["hold", "advance", "roll back"] = "hold"
+    slow_seconds: float | None = Field(default=None, gt=0)
+    tolerated: Tolerated = Tolerated()
+
+    @property
+    def judged(self) -> tuple[int, ...]:
+        """The steps at which both models answer, so that one can be judged by the other."""
+        return tuple(step for step in self.steps if step < WHOLE)
+
+    @model_validator(mode="after")
+    def rising(self) -> Rollout:
+        """Traffic only grows, up to all of it."""
+        if list(self.steps) != sorted({*self.steps}) or self.steps[:1] < (1,) or self.steps[-1:] != (WHOLE,):
+            raise ValueError("`steps` are rising percentages that end with 100, such as [10, 50, 100]")
+        return self
+
+
 class Monitoring(Section):
     """When a difference counts as drift: adjusted p below `alpha` and population stability index above `floor`."""
 
@@ -181,6 +223,7 @@ class Project(Section):
     fairness: Fairness
     gates: Gates = Gates()
     serving: Serving
+    rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()
 
 

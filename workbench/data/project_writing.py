@@ -13,7 +13,7 @@ import tomlkit
 from workbench.data.inspection import Inspection, inspect
 from workbench.data.reading import read_table
 from workbench.errors import BadInput, DatasetUnusable, ProjectInvalid, did_you_mean
-from workbench.project import Fairness, Gates, Monitoring, Serving, Training, read_project
+from workbench.project import Fairness, Gates, Monitoring, Rollout, Serving, Tolerated, Training, read_project
 from workbench.settings import PROJECT_FILE
 from workbench.store.objects import replace_file
 
@@ -74,6 +74,7 @@ def write_project(  # noqa: PLR0913 - each is one key of the file
         "fairness": _fairness(found, favourable or found.favourable),
         "gates": _gates(found.task),
         "serving": _serving(name),
+        "rollout": _rollout(),
         "monitoring": _monitoring(),
     }
     _put_in_place(folder / PROJECT_FILE, _rendered(name, sections))
@@ -222,6 +223,38 @@ def _serving(name: str) -> Table:
             ("port", fields["port"].default, ""),
             ("max_rows", fields["max_rows"].default, ""),
             ("max_body_bytes", fields["max_body_bytes"].default, ""),
+        ],
+    )
+
+
+def _rollout() -> Table:
+    default = Rollout()
+    table = _section(
+        "How a new model takes over from the live one, and when it is rolled back instead.",
+        [
+            ("steps", list(default.steps), "percent of the traffic; the new model is judged at each before the next"),
+            ("alpha", default.alpha, "the probability that a new model within what is tolerated is ever rolled back"),
+            ("minimum_answers", default.minimum_answers, "of the new model, before a step ends well"),
+            ("max_hold_seconds", default.max_hold_seconds, "how long a step may last without a decision"),
+            ("undecided", default.undecided, "what then: hold, advance or roll back"),
+        ],
+    )
+    table.add(tomlkit.comment("slow_seconds = 0.1        when an answer is slow; else what 95 % of the live model's need"))
+    table.add(tomlkit.nl())
+    table.add("tolerated", _tolerated())
+    return table
+
+
+def _tolerated() -> Table:
+    default = Tolerated()
+    return _section(
+        "By how much a share may differ between the new and the live model; 0.01 is one point.",
+        [
+            ("errors", default.errors, "answers with a status of 500 or more"),
+            ("latency", default.latency, "slow answers"),
+            ("predictions", default.predictions, "predictions of each kind, up or down"),
+            ("groups", default.groups, "by which a group falls behind the others"),
+            ("labels", default.labels, "wrong predictions, where labels arrive"),
         ],
     )
 
